@@ -1,0 +1,1 @@
+//! A durable workflow engine: embeddable, on SQLite or in memory.

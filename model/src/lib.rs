@@ -1,0 +1,1 @@
+//! Exhaustive model checking of the protocol, and a museum of known-wrong engines.

@@ -1,0 +1,1 @@
+//! The vocabulary of evidence: properties, schedules, counterexamples.

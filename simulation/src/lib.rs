@@ -1,0 +1,1 @@
+//! A deterministic simulator of workflow engines under faults, and the judge of what it saw.
