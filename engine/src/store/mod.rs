@@ -22,6 +22,9 @@ use futures::future::BoxFuture;
 use hydra_protocol::Time;
 use tokio::sync::Notify;
 
+/// Largest payload of a store that is not told otherwise, in bytes.
+pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// What every store offers. Cheap to share; methods may be called from any task.
 pub trait Store: Send + Sync + 'static {
     /// Decides and applies one command about one execution. Durable once answered.
@@ -54,6 +57,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// The store's clock.
     fn now(&self) -> Time;
+
+    /// Largest input, output or result that the store takes, in bytes.
+    fn payload_max(&self) -> usize {
+        PAYLOAD_BYTES_MAX
+    }
 }
 
 /// The store's own transaction, lent to one transactional body.
