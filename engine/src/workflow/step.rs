@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use hydra_protocol::worker::step::{BodyEnd, Plan};
-use hydra_protocol::{Backoff, Epoch, Kind, Outcome, Span, StepNo, Wake};
+use hydra_protocol::{Backoff, Epoch, Failure, Kind, Outcome, Span, StepNo, Wake};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec;
+use crate::names;
 use crate::workflow::{
     Attempt, BoxError, Context, Delivered, Host, RetryPolicy, Run, StepEnd, StepError, StepFailure, Tx,
 };
@@ -138,16 +139,22 @@ impl StepBuilder {
             wake: Wake::After(Span::ZERO),
         };
         let host = context.host;
-        // An input is kept for people only: one that cannot be encoded is noted, and stops nothing.
-        let input =
-            input.map(|input| input.unwrap_or_else(|why| noted(&why))).filter(|i| i.len() <= host.payload_max());
+        if let Err(error) = names::check(names::STEP, &name) {
+            host.fail(Failure::Workflow, error.to_string());
+        }
+        // An input is kept for people only: one that cannot be kept is noted, and stops nothing.
+        let input = input.map(|input| match input {
+            Ok(input) if input.len() <= host.payload_max() => input,
+            Ok(input) => noted(&format!("{} bytes, more than the store takes", input.len())),
+            Err(why) => noted(&why),
+        });
         let ticket = Ticket { no: host.number(name.clone(), plan, input), host };
         run_step(ticket, name, timeout, is_final, make)
     }
 }
 
 fn noted(why: &str) -> Vec<u8> {
-    codec::encode(&format!("(an input that cannot be encoded: {why})")).unwrap_or_default()
+    codec::encode(&format!("(an input that cannot be kept: {why})")).unwrap_or_default()
 }
 
 /// A step's place in its execution; given back when the workflow drops the step.
@@ -179,7 +186,8 @@ where
             Run::Deliver(delivered) => match outcome::<T>(&name, delivered) {
                 Ok(result) => return result,
                 Err(why) => {
-                    ticket.host.undecodable(ticket.no, why);
+                    let why = format!("the checkpoint of step {} ({name}): {why}", ticket.no.0);
+                    ticket.host.fail(Failure::Undecodable, why);
                     // The driver ends the execution, and drops the workflow with this in it.
                     std::future::pending::<()>().await;
                 }

@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker};
 
 use hydra_protocol::worker::delivery::Delivery;
 use hydra_protocol::worker::step::{Phase, Plan};
-use hydra_protocol::{Epoch, Protocol, StepNo};
+use hydra_protocol::{Epoch, Failure, Protocol, StepNo};
 
 use crate::store::{ExecutionId, JournalStep, Transaction};
-use crate::workflow::{Attempt, Delivered, Host, Run, StepEnd};
+use crate::workflow::{Attempt, Delivered, Host, Run, StepEnd, WorkflowEnd};
 
 /// One step that the workflow has made.
 pub(super) struct Slot {
@@ -49,8 +49,8 @@ pub(super) struct State {
     pub(super) newly_requested: Vec<StepNo>,
     /// Bodies that ended since the driver last looked.
     pub(super) ended: Vec<(StepNo, StepEnd)>,
-    /// A checkpoint that could not be decoded.
-    pub(super) undecodable: Option<String>,
+    /// Why the workflow cannot go on: a checkpoint that could not be decoded, a step without a proper name.
+    pub(super) failed: Option<WorkflowEnd>,
     /// Whether everything on record was handed over, and what the workflow does now is new.
     pub(super) live: bool,
 }
@@ -80,7 +80,7 @@ impl DriveHost {
             delivery: Delivery::default(),
             newly_requested: Vec::new(),
             ended: Vec::new(),
-            undecodable: None,
+            failed: None,
             live: false,
         };
         DriveHost { execution, epoch, rules, payload_max, state: Mutex::new(state) }
@@ -195,9 +195,7 @@ impl Host for DriveHost {
         }
     }
 
-    fn undecodable(&self, no: StepNo, why: String) {
-        let mut state = self.state();
-        let name = state.slots.get(&no).map_or_else(String::new, |slot| slot.name.to_string());
-        state.undecodable = Some(format!("the checkpoint of step {} ({name}): {why}", no.0));
+    fn fail(&self, failure: Failure, why: String) {
+        self.state().failed.get_or_insert_with(|| WorkflowEnd::failed(failure, why));
     }
 }

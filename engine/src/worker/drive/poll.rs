@@ -118,11 +118,9 @@ impl<'a> Poller<'a> {
                 }
             }
             self.fire_due(task, draining);
-            if let Some(end) = self.poll_workflow() {
+            let ended = self.poll_workflow();
+            if let Some(end) = self.host.state().failed.take().or(ended) {
                 return Poll::Ready(Polled::Ended(end));
-            }
-            if let Some(why) = self.host.state().undecodable.take() {
-                return Poll::Ready(Polled::Ended(WorkflowEnd::failed(Failure::Undecodable, why)));
             }
             match self.after_poll(draining) {
                 Ok(true) => {}
