@@ -12,6 +12,7 @@
 //! | asking | answer: any other rejection; a reply to something else | gone | stop |
 //! | asking | answer lost | asking | ask the same again: it is idempotent |
 //! | running | body ended | asking | settle |
+//! | asking, in a transaction | body failed | asking | settle, by a command of its own |
 //! | waiting | due | asking | begin the next attempt, or fire |
 //! | any | lease lost | gone | stop; what the body returns is discarded |
 
@@ -171,7 +172,11 @@ pub fn next<P: Protocol + ?Sized>(rules: &P, plan: &Plan, phase: Phase, event: E
         // The only right thing to do about an unknown. Taking it for a failure is how a settled step comes to read as
         // failed; taking it for a success is how one comes to be lost.
         (Phase::Asking(command), Event::Lost) => ask(plan, command),
-        (Phase::Asking(Command::Settle { attempt, .. }), Event::Body(end)) if plan.kind == Kind::Transactional => {
+        // A transaction under way: only that its body failed, and was rolled back, is told here. (1) The body returns;
+        // (2) its transaction fails to commit; (3) "succeeded" is reported beside it: settled, and without its effect.
+        (Phase::Asking(Command::Settle { attempt, settlement: Settlement::Succeeded, .. }), Event::Body(end))
+            if plan.kind == Kind::Transactional && end != BodyEnd::Returned =>
+        {
             settle(rules, plan, attempt, end)
         }
         (Phase::Running { attempt }, Event::Body(end)) => settle(rules, plan, attempt, end),
@@ -248,8 +253,7 @@ fn answered(plan: &Plan, command: Command, answer: Result<Reply, Rejection>) -> 
 
 fn settle<P: Protocol + ?Sized>(rules: &P, plan: &Plan, attempt: u32, end: BodyEnd) -> (Phase, Action) {
     let settlement = rules.settlement(plan.kind, end, plan.backoff, plan.salt);
-    let command = Command::Settle { epoch: plan.epoch, attempt, settlement };
-    (Phase::Asking(command), Action::Ask(command))
+    ask(plan, Command::Settle { epoch: plan.epoch, attempt, settlement })
 }
 
 fn begin(plan: &Plan, attempt: u32) -> Command {
