@@ -18,6 +18,8 @@ pub(super) enum Asked {
     Opened(Box<dyn Transaction>),
     /// No answer, for a reason that passes: ask again.
     Lost(StoreError),
+    /// What the body wrote was rolled back, for a reason of its own: it took too long, or broke a constraint.
+    RolledBack(StoreError),
     /// The store cannot do this, now or later.
     Refused(StoreError),
 }
@@ -60,7 +62,13 @@ pub(super) fn transact(store: Arc<dyn Store>, question: Question) -> BoxFuture<'
 
 /// Commits what a body wrote, with its checkpoint.
 pub(super) fn commit(transaction: Box<dyn Transaction>, value: Vec<u8>) -> BoxFuture<'static, Asked> {
-    async move { asked(transaction.commit(value).await) }.boxed()
+    async move {
+        match asked(transaction.commit(value).await) {
+            Asked::Refused(error) => Asked::RolledBack(error),
+            asked => asked,
+        }
+    }
+    .boxed()
 }
 
 fn asked(result: Result<Answer, StoreError>) -> Asked {

@@ -77,8 +77,8 @@ pub(super) async fn drive(shop: Shop, claimed: Claimed, lost: impl Future<Output
                             tokio::time::sleep(ASK_AGAIN).await;
                             Event::Lost
                         }
-                        // Only `transact` opens transactions.
-                        Asked::Opened(_) => Event::Lost,
+                        // Only a step's transaction is opened or rolled back.
+                        Asked::Opened(_) | Asked::RolledBack(_) => Event::Lost,
                     };
                     (phase, action) = shop.rules.drive_next(epoch, phase, event);
                 }

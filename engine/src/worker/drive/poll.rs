@@ -241,6 +241,12 @@ impl<'a> Poller<'a> {
                 return None;
             }
             Done::Asked(Asked::Refused(error)) => return Some(Polled::Failed(error)),
+            Done::Asked(Asked::RolledBack(error)) => {
+                if let Some(slot) = self.host.state().slots.get_mut(&no) {
+                    slot.error = Some(error.to_string());
+                }
+                Event::Body(BodyEnd::Error { retryable: true })
+            }
             Done::Asked(Asked::Opened(transaction)) => {
                 let mut state = self.host.state();
                 if let Some(slot) = state.slots.get_mut(&no)
