@@ -10,10 +10,12 @@
 
 mod clock;
 mod error;
+mod signals;
 mod types;
 
 pub use clock::{Clock, ManualClock, SystemClock, TokioClock};
 pub use error::StoreError;
+pub use signals::EndingWatch;
 pub use types::*;
 
 use std::sync::Arc;
@@ -51,6 +53,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Notified (`notify_waiters`) whenever a commit through *this handle* ended an execution.
     fn ended(&self) -> Arc<Notify>;
+
+    /// Watches for the end of one execution by a commit through *this handle*, from this call on. Make the watch, look
+    /// whether the execution has ended already, then wait. Unlike with [`Store::ended`], nobody is woken for another
+    /// one's end: with a thousand clients waiting, each ending would have them all read a row.
+    fn watch_ending(&self, key: ExecutionKey) -> EndingWatch;
 
     /// The store's clock.
     fn now(&self) -> Time;
