@@ -8,13 +8,28 @@
 //! * the clock is the store's, read once per transaction;
 //! * a row that cannot be is an error that names it ([`StoreError::Corrupt`]), never a default.
 
+mod apply;
+pub mod backend;
+mod body;
+mod check;
 mod clock;
 mod error;
+mod inline;
+mod leases;
+mod memory;
+mod options;
 mod signals;
+mod sql_error;
 mod types;
+mod user_sql;
 
+pub use apply::Rules;
+pub use check::NAME_BYTES_MAX;
 pub use clock::{Clock, ManualClock, SystemClock, TokioClock};
 pub use error::StoreError;
+pub use inline::Inline;
+pub use memory::{MemoryBackend, MemoryStore};
+pub use options::StoreOptions;
 pub use signals::EndingWatch;
 pub use types::*;
 
