@@ -8,12 +8,29 @@
 //! * the clock is the store's, read once per transaction;
 //! * a row that cannot be is an error that names it ([`StoreError::Corrupt`]), never a default.
 
+mod apply;
+pub mod backend;
+mod body;
+mod check;
 mod clock;
 mod error;
+mod inline;
+mod leases;
+mod memory;
+mod options;
+mod signals;
+mod sql_error;
 mod types;
+mod user_sql;
 
+pub use apply::Rules;
+pub use check::NAME_BYTES_MAX;
 pub use clock::{Clock, ManualClock, SystemClock, TokioClock};
 pub use error::StoreError;
+pub use inline::Inline;
+pub use memory::{MemoryBackend, MemoryStore};
+pub use options::StoreOptions;
+pub use signals::EndingWatch;
 pub use types::*;
 
 use std::sync::Arc;
@@ -54,6 +71,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Notified (`notify_waiters`) whenever a commit through *this handle* ended an execution.
     fn ended(&self) -> Arc<Notify>;
+
+    /// Watches for the end of one execution by a commit through *this handle*, from this call on. Make the watch, look
+    /// whether the execution has ended already, then wait. Unlike with [`Store::ended`], nobody is woken for another
+    /// one's end: with a thousand clients waiting, each ending would have them all read a row.
+    fn watch_ending(&self, key: ExecutionKey) -> EndingWatch;
 
     /// The store's clock.
     fn now(&self) -> Time;
