@@ -41,9 +41,22 @@ impl<T> Arena<T> {
 
     /// Bytes allocated, not only used.
     pub(super) fn bytes(&self) -> usize {
-        let first = self.blocks.first().map_or(0, Vec::capacity);
-        let items = first + self.blocks.len().saturating_sub(1) * BLOCK_LEN;
-        items * size_of::<T>() + self.blocks.capacity() * size_of::<Vec<T>>()
+        self.bytes_of(
+            self.blocks.first().map_or(0, Vec::capacity),
+            self.blocks.len(),
+        )
+    }
+
+    /// Bytes allocated once it holds `len` items.
+    pub(super) fn bytes_for(&self, len: usize) -> usize {
+        let first = len.next_power_of_two().clamp(4, BLOCK_LEN);
+        self.bytes_of(first, len.div_ceil(BLOCK_LEN))
+            .max(self.bytes())
+    }
+
+    fn bytes_of(&self, first: usize, blocks: usize) -> usize {
+        let items = first + blocks.saturating_sub(1) * BLOCK_LEN;
+        items * size_of::<T>() + self.blocks.capacity().max(blocks) * size_of::<Vec<T>>()
     }
 }
 

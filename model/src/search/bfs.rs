@@ -24,8 +24,6 @@ use std::time::Instant;
 /// Chunks a batch. With 24 bits for the candidate it makes a place of 31 bits.
 const CHUNKS: usize = 32;
 const PLACE_BITS: u32 = 24;
-/// Bytes an edge takes at most in practice, for the look ahead at the memory limit.
-const EDGE_BYTES: usize = 6;
 
 /// Visits every reachable state of `model`, breadth first, and judges it. `progress` is called after every batch.
 ///
@@ -189,6 +187,7 @@ impl<M: Checkable> Search<'_, M> {
             stop,
             time_max,
             states_max,
+            memory_bytes_max,
             ..
         } = self.options;
         if stop.as_ref().is_some_and(|stop| stop.load(Relaxed)) {
@@ -199,6 +198,11 @@ impl<M: Checkable> Search<'_, M> {
         }
         if states_max.is_some_and(|limit| self.graph.states.len() as u64 > limit) {
             return Err(Why::States);
+        }
+        // The buffers of the next batch may turn out twice as large.
+        if memory_bytes_max.is_some_and(|limit| (self.bytes() + self.buffer_bytes()) as u64 > limit)
+        {
+            return Err(Why::Memory);
         }
         Ok(())
     }
@@ -239,9 +243,10 @@ impl<M: Checkable> Search<'_, M> {
             return Err(Why::States);
         }
         if let Some(limit) = self.options.memory_bytes_max {
-            let growth = candidates * (size_of::<M::Packed>() + EDGE_BYTES);
-            let table = self.graph.table.bytes_for(states) - self.graph.table.bytes();
-            if (self.bytes() + growth + table) as u64 > limit {
+            let sources = chunks.iter().map(|chunk| chunk.degrees.len()).sum();
+            if (self.graph.bytes_for(states, sources, candidates) + self.buffer_bytes()) as u64
+                > limit
+            {
                 return Err(Why::Memory);
             }
         }
@@ -337,7 +342,11 @@ impl<M: Checkable> Search<'_, M> {
     }
 
     fn bytes(&self) -> usize {
-        self.graph.bytes() + self.chunks.iter().map(Chunk::bytes).sum::<usize>()
+        self.graph.bytes() + self.buffer_bytes()
+    }
+
+    fn buffer_bytes(&self) -> usize {
+        self.chunks.iter().map(Chunk::bytes).sum()
     }
 
     fn conclude(mut self, why: Option<Why>) -> Outcome<M> {

@@ -53,6 +53,8 @@ impl Block {
     }
 }
 
+/// The varint of `1 + 3 * distance + role` for a distance of 31 bits.
+const EDGE_BYTES_MAX: usize = 5;
 /// Edges compared to find duplicates; more would cost more than it saves.
 const DUPLICATES_MAX: usize = 32;
 
@@ -77,6 +79,22 @@ impl Edges {
     pub(super) fn bytes(&self) -> usize {
         let segments: usize = self.segments.iter().map(Vec::capacity).sum();
         segments + self.blocks.capacity() * size_of::<BlockStart>()
+    }
+
+    /// Bytes allocated once `sources` more states with `edges` edges are written.
+    pub(super) fn bytes_for(&self, sources: usize, edges: usize) -> usize {
+        let growth = sources + edges * EDGE_BYTES_MAX;
+        let index = (self.blocks.len() + sources / WORD + 1) * 2 * size_of::<BlockStart>();
+        let (used, held) = self
+            .segments
+            .last()
+            .map_or((0, 0), |last| (last.len(), last.capacity()));
+        if used + growth <= SEGMENT_BYTES - SLACK_BYTES {
+            // It stays in the last segment, which grows by doubling if it is the first.
+            return self.bytes() + index + (used + growth).next_power_of_two().saturating_sub(held);
+        }
+        let segments = growth.div_ceil(SEGMENT_BYTES - SLACK_BYTES) + 1;
+        self.bytes() + index + segments * SEGMENT_BYTES
     }
 
     /// Starts the list of the next source.

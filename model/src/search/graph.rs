@@ -32,6 +32,12 @@ impl<M: Checkable> Graph<M> {
         self.states.bytes() + self.table.bytes() + self.edges.bytes() + self.done.bytes()
     }
 
+    /// Bytes once it holds `states` states, and `edges` edges of `sources` more of them are written.
+    pub(super) fn bytes_for(&self, states: usize, sources: usize, edges: usize) -> usize {
+        let edges = self.edges.bytes_for(sources, edges);
+        self.states.bytes_for(states) + self.table.bytes_for(states) + edges + self.done.bytes() * 2
+    }
+
     /// The packed states of a shortest path to `id`, both ends included.
     pub(super) fn path_to(&self, id: u32) -> Vec<M::Packed> {
         let ids = std::iter::successors(Some(id), |&id| self.edges.parent(id));
