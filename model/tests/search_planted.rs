@@ -25,7 +25,7 @@ fn kinds(graph: &Graph) -> Vec<Kind> {
         .collect()
 }
 
-fn classed(to: u8, class: u8) -> Edge {
+fn classed(to: u32, class: u8) -> Edge {
     Edge {
         class: Some(class),
         ..step(to)

@@ -11,10 +11,8 @@ use super::checkable::Checkable;
 use super::frontier::{Chunk, Expander};
 use super::graph::Graph;
 use super::options::Options;
-use super::report::{Finding, Goal, Kind, Outcome, Progress, Report, Verdict, Why};
+use super::report::{Goal, Kind, Outcome, Progress, Why};
 use super::table::{STATES_MAX, Seen};
-use super::termination;
-use super::trace::{Replayer, Trace};
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
@@ -54,35 +52,41 @@ pub fn explore<M: Checkable>(
         goal_bits: 0,
         generated: 0,
         is_cut: false,
+        has_rank: model
+            .init_states()
+            .iter()
+            .any(|state| model.rank(state).is_some()),
     };
     let why = search.run(progress);
     search.conclude(why)
 }
 
 /// A violated property before its counterexample is made.
-struct Violation {
-    property: &'static str,
-    kind: Kind,
-    source: u32,
+pub(super) struct Violation {
+    pub(super) property: &'static str,
+    pub(super) kind: Kind,
+    pub(super) source: u32,
     /// Actions from the start.
-    steps: u32,
+    pub(super) steps: u32,
 }
 
-struct Search<'a, M: Checkable> {
-    model: &'a M,
-    options: &'a Options,
-    started: Instant,
-    graph: Graph<M>,
-    chunks: Vec<Chunk<M::Packed>>,
+pub(super) struct Search<'a, M: Checkable> {
+    pub(super) model: &'a M,
+    pub(super) options: &'a Options,
+    pub(super) started: Instant,
+    pub(super) graph: Graph<M>,
+    pub(super) chunks: Vec<Chunk<M::Packed>>,
     /// What the table says of each candidate of the chunk at the same place.
-    resolved: Vec<Vec<Seen>>,
-    violations: Vec<Violation>,
+    pub(super) resolved: Vec<Vec<Seen>>,
+    pub(super) violations: Vec<Violation>,
     /// Properties of `violations` for which no shorter counterexample can come.
-    known: Vec<&'static str>,
-    goals: Vec<Goal>,
-    goal_bits: u128,
-    generated: u64,
-    is_cut: bool,
+    pub(super) known: Vec<&'static str>,
+    pub(super) goals: Vec<Goal>,
+    pub(super) goal_bits: u128,
+    pub(super) generated: u64,
+    pub(super) is_cut: bool,
+    /// Whether the model measures its states.
+    pub(super) has_rank: bool,
 }
 
 impl<M: Checkable> Search<'_, M> {
@@ -168,6 +172,7 @@ impl<M: Checkable> Search<'_, M> {
             passes: self.options.passes,
             known: &self.known,
             judge_only,
+            has_rank: self.has_rank,
         }
     }
 
@@ -341,94 +346,12 @@ impl<M: Checkable> Search<'_, M> {
         }
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.graph.bytes() + self.buffer_bytes()
     }
 
     fn buffer_bytes(&self) -> usize {
         self.chunks.iter().map(Chunk::bytes).sum()
-    }
-
-    fn conclude(mut self, why: Option<Why>) -> Outcome<M> {
-        let seconds = self.started.elapsed().as_secs_f64();
-        let bytes = self.bytes() as u64;
-        let mut why = why.or(self.is_cut.then_some(Why::Boundary));
-        let mut shown: Vec<(Finding, Trace<M>)> = Vec::new();
-        let replayer = Replayer {
-            model: self.model,
-            symmetry: self.options.symmetry,
-        };
-        self.violations.sort_by_key(|violation| violation.steps);
-        for violation in &self.violations {
-            let path = replayer.path(&self.graph.path_to(violation.source));
-            match path.and_then(|path| replayer.show(path, violation.kind, violation.property)) {
-                Some((trace, text)) => shown.push((
-                    finding(violation.property, violation.kind, text, &trace),
-                    trace,
-                )),
-                None => why = Some(Why::NotReproducible),
-            }
-        }
-        // The buffers are not needed any more, the passes may need the room.
-        self.chunks = Vec::new();
-        self.resolved = Vec::new();
-        let is_whole = why.is_none() && (shown.is_empty() || self.options.keep_going);
-        let context = termination::Context {
-            graph: &self.graph,
-            replayer: &replayer,
-            options: self.options,
-            started: self.started,
-        };
-        let passes = context.run(is_whole, &mut shown, &mut why);
-        let missing: Vec<_> = self
-            .goals
-            .iter()
-            .filter(|goal| goal.depth.is_none())
-            .map(|goal| goal.name)
-            .collect();
-        let verdict = if !shown.is_empty() {
-            Verdict::Violated
-        } else if let Some(why) = why {
-            Verdict::Incomplete(why)
-        } else if !missing.is_empty() {
-            Verdict::Vacuous(missing)
-        } else {
-            Verdict::ProvedInScope
-        };
-        let distinct = self.graph.states.len() as u64;
-        let (findings, counterexamples) = shown.into_iter().unzip();
-        let report = Report {
-            verdict,
-            findings,
-            bounds: self.options.clone(),
-            distinct,
-            generated: self.generated,
-            depth: self.graph.levels.len().saturating_sub(1) as u32,
-            seconds,
-            bytes,
-            bytes_per_state: bytes as f64 / distinct.max(1) as f64,
-            collision_probability: 0.0,
-            goals: self.goals,
-            passes,
-        };
-        Outcome {
-            report,
-            counterexamples,
-        }
-    }
-}
-
-pub(super) fn finding<S, A>(
-    property: &'static str,
-    kind: Kind,
-    text: String,
-    trace: &super::trace::Counterexample<S, A>,
-) -> Finding {
-    Finding {
-        property,
-        kind,
-        text,
-        steps: trace.cycle_start.unwrap_or(trace.steps.len()),
     }
 }
 

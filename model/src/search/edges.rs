@@ -155,34 +155,39 @@ impl Edges {
         self.segments.last_mut().expect("begin comes first")
     }
 
-    pub(super) fn blocks(&self) -> usize {
-        self.blocks.len()
-    }
-
-    /// Decodes the `at`th block of 64 states.
-    pub(super) fn read(&self, at: usize, block: &mut Block) {
+    /// Calls `see(source, target, role)` for every edge of the `at`th block of 64 states; `source` is its place there.
+    #[inline]
+    pub(super) fn scan(&self, at: usize, mut see: impl FnMut(usize, u32, Role)) {
         let BlockStart {
             segment,
             offset,
             mut next,
         } = self.blocks[at];
         let mut bytes = self.segments[segment as usize][offset as usize..].iter();
-        block.edges.clear();
-        block.ends.clear();
-        for _ in 0..(self.sources - at * WORD).min(WORD) {
+        for source in 0..(self.sources - at * WORD).min(WORD) {
             loop {
                 let code = read(&mut bytes);
                 if code == 0 {
                     break;
                 }
                 let distance = ((code - 1) / Role::COUNT) as u32;
-                block
-                    .edges
-                    .push((next - distance, Role::from_code(code - 1)));
+                see(source, next - distance, Role::from_code(code - 1));
                 next += u32::from(distance == 0);
             }
-            block.ends.push(block.edges.len());
         }
+    }
+
+    /// Decodes the `at`th block of 64 states.
+    pub(super) fn read(&self, at: usize, block: &mut Block) {
+        block.edges.clear();
+        block.ends.clear();
+        self.scan(at, |source, target, role| {
+            block.ends.resize(source, block.edges.len());
+            block.edges.push((target, role));
+        });
+        block
+            .ends
+            .resize((self.sources - at * WORD).min(WORD), block.edges.len());
     }
 
     #[cfg(test)]

@@ -18,6 +18,7 @@ mod arena;
 mod bfs;
 mod bits;
 mod checkable;
+mod conclude;
 mod edges;
 mod frontier;
 mod graph;
