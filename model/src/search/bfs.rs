@@ -1,13 +1,15 @@
 //! The level-synchronous search.
 //!
-//! A level is taken in batches of consecutive states. Each batch passes through three stages:
+//! A level is taken in batches of consecutive states. Each batch passes through four stages:
 //! 1. *expand* (all threads): chunks of the batch become candidates, in order;
 //! 2. *resolve* (all threads): each candidate is looked up, or entered as pending with its place in the batch;
-//! 3. *number* (one thread): candidates are walked in order, first occurrences get the next number, edges are written.
+//! 3. *number* (one thread): pending candidates are walked in order, first occurrences get the next number;
+//! 4. *write* (all threads): the edges of each chunk are encoded, then appended in order.
 //!
 //! Only stage 3 gives numbers, and it sees the candidates in the order of one thread.
 
 use super::checkable::Checkable;
+use super::encoder::Encoder;
 use super::frontier::{Chunk, Expander};
 use super::graph::Graph;
 use super::options::Options;
@@ -43,9 +45,11 @@ pub fn explore<M: Checkable>(
         model,
         options,
         started,
-        graph: Graph::new(options.passes.needs_edges()),
+        graph: Graph::new(),
         chunks: (0..CHUNKS).map(|_| Chunk::new()).collect(),
-        resolved: (0..CHUNKS).map(|_| Vec::new()).collect(),
+        resolved: (0..CHUNKS)
+            .map(|_| Resolved::new(options.passes.needs_edges()))
+            .collect(),
         violations: Vec::new(),
         known: Vec::new(),
         goals,
@@ -76,8 +80,7 @@ pub(super) struct Search<'a, M: Checkable> {
     pub(super) started: Instant,
     pub(super) graph: Graph<M>,
     pub(super) chunks: Vec<Chunk<M::Packed>>,
-    /// What the table says of each candidate of the chunk at the same place.
-    pub(super) resolved: Vec<Vec<Seen>>,
+    pub(super) resolved: Vec<Resolved>,
     pub(super) violations: Vec<Violation>,
     /// Properties of `violations` for which no shorter counterexample can come.
     pub(super) known: Vec<&'static str>,
@@ -87,6 +90,30 @@ pub(super) struct Search<'a, M: Checkable> {
     pub(super) is_cut: bool,
     /// Whether the model measures its states.
     pub(super) has_rank: bool,
+}
+
+/// What became of the candidates of the chunk at the same place.
+pub(super) struct Resolved {
+    /// The number of each candidate's state.
+    targets: Vec<u32>,
+    /// Candidates whose states were new to the table when the batch began, and the slots that will hold their numbers.
+    pending: Vec<(u32, u32)>,
+    encoder: Encoder,
+}
+
+impl Resolved {
+    fn new(keep_edges: bool) -> Self {
+        Resolved {
+            targets: Vec::new(),
+            pending: Vec::new(),
+            encoder: Encoder::new(keep_edges),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        let pending = self.pending.capacity() * size_of::<(u32, u32)>();
+        self.targets.capacity() * size_of::<u32>() + pending + self.encoder.bytes_held()
+    }
 }
 
 impl<M: Checkable> Search<'_, M> {
@@ -158,10 +185,7 @@ impl<M: Checkable> Search<'_, M> {
         self.chunks[0].clear(0..0);
         self.chunks[0].candidates = candidates;
         self.resolve(1)?;
-        for at in 0..self.resolved[0].len() {
-            self.number(0, at);
-        }
-        self.graph.edges.set_initial(self.graph.states.len() as u32);
+        self.number(0);
         Ok(())
     }
 
@@ -182,7 +206,10 @@ impl<M: Checkable> Search<'_, M> {
         self.resolve(used)?;
         for at in 0..used {
             self.note_chunk(at, depth);
-            self.write_chunk(at);
+            self.number(at);
+        }
+        if !judge_only {
+            self.write(used);
         }
         Ok(())
     }
@@ -266,52 +293,75 @@ impl<M: Checkable> Search<'_, M> {
             self.options.threads,
             &mut self.resolved[..used],
             |number, resolved| {
-                resolved.clear();
-                resolved.extend(chunks[number].candidates.iter().enumerate().map(
-                    |(at, candidate)| {
-                        let place = (number << PLACE_BITS | at) as u32;
-                        let is_state = |id: u32| stored[id as usize] == candidate.packed;
-                        let is_candidate = |place: u32| {
-                            let (number, at) =
-                                (place >> PLACE_BITS, place & ((1 << PLACE_BITS) - 1));
-                            chunks[number as usize].candidates[at as usize].packed
-                                == candidate.packed
-                        };
-                        table.resolve(candidate.hash, place, is_state, is_candidate)
-                    },
-                ));
+                let Resolved {
+                    targets, pending, ..
+                } = resolved;
+                targets.clear();
+                pending.clear();
+                for (at, candidate) in chunks[number].candidates.iter().enumerate() {
+                    let place = (number << PLACE_BITS | at) as u32;
+                    let is_state = |id: u32| stored[id as usize] == candidate.packed;
+                    let is_candidate = |place: u32| {
+                        let (number, at) = (place >> PLACE_BITS, place & ((1 << PLACE_BITS) - 1));
+                        chunks[number as usize].candidates[at as usize].packed == candidate.packed
+                    };
+                    targets.push(
+                        match table.resolve(candidate.hash, place, is_state, is_candidate) {
+                            Seen::Known(id) => id,
+                            Seen::Pending(slot) => {
+                                pending.push((at as u32, slot));
+                                u32::MAX
+                            }
+                        },
+                    );
+                }
             },
         );
         Ok(())
     }
 
-    /// Stage 3 for one candidate.
-    #[inline]
-    fn number(&mut self, chunk: usize, at: usize) -> u32 {
-        match self.resolved[chunk][at] {
-            Seen::Known(id) => id,
-            Seen::Pending(slot) => self.graph.table.numbered(slot).unwrap_or_else(|| {
-                let id = self.graph.states.len() as u32;
-                self.graph.table.number(slot, id);
-                self.graph
-                    .states
-                    .push(self.chunks[chunk].candidates[at].packed);
+    /// Stage 3: the pending candidates of a chunk get their numbers.
+    fn number(&mut self, chunk: usize) {
+        let Resolved {
+            targets,
+            pending,
+            encoder,
+        } = &mut self.resolved[chunk];
+        let Graph { states, table, .. } = &mut self.graph;
+        encoder.restart(self.chunks[chunk].sources.start, states.len() as u32);
+        for &(at, slot) in pending.iter() {
+            targets[at as usize] = table.numbered(slot).unwrap_or_else(|| {
+                let id = states.len() as u32;
+                table.number(slot, id);
+                states.push(self.chunks[chunk].candidates[at as usize].packed);
                 id
-            }),
+            });
         }
     }
 
-    fn write_chunk(&mut self, number: usize) {
-        let mut at = 0;
-        for source in 0..self.chunks[number].degrees.len() {
-            self.graph.done.push(self.chunks[number].done[source]);
-            self.graph.edges.begin();
-            for _ in 0..self.chunks[number].degrees[source] {
-                let target = self.number(number, at);
-                self.graph.edges.push(target, self.chunks[number].roles[at]);
-                at += 1;
-            }
-            self.graph.edges.end();
+    /// Stage 4, for the first `used` chunks.
+    fn write(&mut self, used: usize) {
+        let chunks = &self.chunks;
+        share(
+            self.options.threads,
+            &mut self.resolved[..used],
+            |number, resolved| {
+                let mut edges = resolved
+                    .targets
+                    .iter()
+                    .copied()
+                    .zip(chunks[number].roles.iter().copied());
+                for &degree in &chunks[number].degrees {
+                    resolved.encoder.write(edges.by_ref().take(degree as usize));
+                }
+            },
+        );
+        for (chunk, resolved) in chunks[..used].iter().zip(&self.resolved) {
+            self.graph.edges.append(&resolved.encoder);
+            chunk
+                .done
+                .iter()
+                .for_each(|&done| self.graph.done.push(done));
         }
     }
 
@@ -351,7 +401,8 @@ impl<M: Checkable> Search<'_, M> {
     }
 
     fn buffer_bytes(&self) -> usize {
-        self.chunks.iter().map(Chunk::bytes).sum()
+        let chunks: usize = self.chunks.iter().map(Chunk::bytes).sum();
+        chunks + self.resolved.iter().map(Resolved::bytes).sum::<usize>()
     }
 }
 

@@ -77,8 +77,7 @@ impl<P> Chunk<P> {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        // A candidate's resolution (16 bytes with its tag) is counted here too: there is one for each.
-        self.candidates.capacity() * (size_of::<Candidate<P>>() + 16)
+        self.candidates.capacity() * size_of::<Candidate<P>>()
             + self.roles.capacity()
             + self.degrees.capacity() * size_of::<u32>()
             + self.done.capacity()

@@ -20,6 +20,7 @@ mod bits;
 mod checkable;
 mod conclude;
 mod edges;
+mod encoder;
 mod frontier;
 mod graph;
 mod hash;

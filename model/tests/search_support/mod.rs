@@ -18,6 +18,8 @@ pub struct Graph {
     pub outside: Vec<bool>,
     /// Goal `i` is reached on an edge into this node.
     pub goals: Vec<u32>,
+    /// Whether the property of edges goes by the name of that of states.
+    pub has_one_name: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,7 @@ impl Graph {
             ranks: Vec::new(),
             outside: vec![false; nodes],
             goals: Vec::new(),
+            has_one_name: false,
         }
     }
 
@@ -157,7 +160,8 @@ impl Checkable for Graph {
         to: &u32,
         judge: &mut Judge,
     ) {
-        judge.require("edge", !edge.bad, || format!("{from} -> {to}"));
+        let name = if self.has_one_name { "state" } else { "edge" };
+        judge.require(name, !edge.bad, || format!("{from} -> {to}"));
     }
 
     fn goal_names(&self) -> Vec<&'static str> {
