@@ -86,11 +86,16 @@ impl<P> Chunk<P> {
 
 impl<M: Checkable> Expander<'_, M> {
     pub(super) fn candidate(&self, state: M::State) -> Candidate<M::Packed> {
-        let packed = self.model.pack(&if self.symmetry {
+        let state = if self.symmetry {
             self.model.canonical(state)
         } else {
             state
-        });
+        };
+        let packed = self.model.pack(&state);
+        debug_assert!(
+            self.model.unpack(&packed) == state,
+            "packing loses part of the state"
+        );
         Candidate {
             hash: hash(&packed),
             packed,

@@ -197,7 +197,7 @@ mod tests {
     /// Different states with one hash are told apart by themselves, as states and as candidates of a batch.
     #[test]
     fn states_with_equal_hashes_are_told_apart() {
-        let mut table = Table::new();
+        let table = Table::new();
         let candidates = ["a", "b", "a", "c", "b"];
         let mut stored = Vec::new();
         for _ in 0..2 {
