@@ -180,6 +180,10 @@ impl<B: Backend> Store for Inline<B> {
         Box::pin(async move { self.0.lock().await.backend.list(&filter) })
     }
 
+    fn payload_max(&self) -> usize {
+        self.0.options.payload_bytes_max
+    }
+
     fn due_changed(&self) -> Arc<Notify> {
         Arc::clone(&self.0.signals.due_changed)
     }

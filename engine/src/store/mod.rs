@@ -24,7 +24,6 @@ mod types;
 mod user_sql;
 
 pub use apply::Rules;
-pub use check::NAME_BYTES_MAX;
 pub use clock::{Clock, ManualClock, SystemClock, TokioClock};
 pub use error::StoreError;
 pub use inline::Inline;
