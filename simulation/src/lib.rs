@@ -8,4 +8,6 @@
 //! - [`report`]: tells it to people and to machines.
 
 pub mod history;
+pub mod oracle;
+pub mod shrink;
 pub mod workload;
