@@ -9,5 +9,6 @@
 
 pub mod history;
 pub mod oracle;
+pub mod report;
 pub mod shrink;
 pub mod workload;

@@ -15,6 +15,7 @@ mod verdict;
 use hydra_schedule::Property;
 
 use crate::history::History;
+pub(crate) use checks::ms;
 pub use contract::{Contract, Promise, Settings};
 pub use facts::{Body, Facts};
 pub use recovery::Recovery;
@@ -44,7 +45,8 @@ pub fn judge(history: &History, contract: &Contract) -> Judgements {
         .iter()
         .map(|check| {
             let promise = contract.promise(check.property).cloned();
-            let checked = (check.run)(&facts);
+            let mut checked = (check.run)(&facts);
+            checked.findings.sort_by_key(|finding| (finding.second, finding.first));
             Judgement {
                 property: check.property,
                 verdict: verdict(check, checked, promise.is_some()),
