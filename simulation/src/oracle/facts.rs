@@ -65,6 +65,11 @@ pub(super) struct Answered<'a> {
 }
 
 impl<'a> Answered<'a> {
+    /// Whether either side says that the input is another one.
+    pub fn other_input(&self) -> bool {
+        self.call.other_input || self.answer.is_some_and(|(_, answer)| answer.other_input)
+    }
+
     /// The answer, if the call was answered with success.
     pub fn ok(&self) -> Option<(usize, &'a Call)> {
         self.answer.filter(|(_, answer)| answer.phase == Phase::Ok)

@@ -46,7 +46,9 @@ pub fn judge(history: &History, contract: &Contract) -> Judgements {
         .map(|check| {
             let promise = contract.promise(check.property).cloned();
             let mut checked = (check.run)(&facts);
-            checked.findings.sort_by_key(|finding| (finding.second, finding.first));
+            checked
+                .findings
+                .sort_by_key(|finding| (finding.second, finding.first));
             Judgement {
                 property: check.property,
                 verdict: verdict(check, checked, promise.is_some()),

@@ -5,7 +5,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Value, context};
 
 use super::layout::Drawing;
-use super::{Overall, Report, evidence};
+use super::{Overall, Report, evidence, titled};
 
 impl Report {
     /// The page.
@@ -57,7 +57,7 @@ impl Report {
             .map(|case| {
                 let story = &case.counterexample;
                 context! {
-                    title => story.title.as_str(),
+                    title => titled(&story.title),
                     property => story.property.id(),
                     sentence => story.property.info().sentence,
                     contradiction => story.contradiction.as_str(),

@@ -221,18 +221,32 @@ fn evidence(verdict: &Verdict) -> String {
             format!("{over} cases")
         }
     };
+    let times = |findings: &[Finding]| match findings.len() {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    };
     match verdict {
-        Verdict::Kept { over } => format!("over {}", cases(over)),
+        Verdict::Kept { over: 1 } => "in the one case judged".to_owned(),
+        Verdict::Kept { over } => format!("in all {over} cases"),
         Verdict::Broken { over, findings } => {
-            format!("{} times, {} judged", findings.len(), cases(over))
+            format!("{}; {} judged", times(findings), cases(over))
         }
-        Verdict::NotPromised { over: 0, .. } => "not observed".to_owned(),
+        Verdict::NotPromised { over: 0, .. } => "no case".to_owned(),
         Verdict::NotPromised { over, observed } if observed.is_empty() => {
-            format!("held over {}", cases(over))
+            format!("held in all of {}", cases(over))
         }
         Verdict::NotPromised { over, observed } => {
-            format!("observed {} times, {} judged", observed.len(), cases(over))
+            format!("fell {}; {} judged", times(observed), cases(over))
         }
         Verdict::NotTested { why } => why.clone(),
     }
+}
+
+/// `text` with its first letter in upper case: a title.
+fn titled(text: &str) -> String {
+    let mut characters = text.chars();
+    characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).collect())
+        .unwrap_or_default()
 }

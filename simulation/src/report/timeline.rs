@@ -3,7 +3,7 @@
 use hydra_schedule::{Action, Counterexample, Fault, Moment};
 use serde::{Deserialize, Serialize};
 
-use super::told::{told_call, told_effect, told_end, told_journal};
+use super::told::{told_call, told_effect, told_end};
 use crate::history::{History, Phase, Record, What};
 use crate::oracle::Finding;
 
@@ -262,7 +262,7 @@ impl Timeline {
             }
             What::Journal(journal) => {
                 row.to = Some(store).filter(|store| *store != row.lane);
-                row.text = told_journal(journal);
+                row.text = journal.to_string();
             }
         }
         row

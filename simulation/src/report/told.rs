@@ -1,6 +1,6 @@
 //! Records in a few words.
 
-use crate::history::{Call, Effect, Gave, Journal, Op, Phase, Seen};
+use crate::history::{Call, Effect, Gave, Op, Phase};
 
 pub(super) fn told_call(call: &Call) -> String {
     let verb = match (call.op, call.other_input) {
@@ -41,46 +41,5 @@ pub(super) fn told_end(step: &str, gave: &Gave) -> String {
         Gave::FinalFailure => format!("fails {step} finally"),
         Gave::Unencodable => format!("leaves {step}, not encodable"),
         Gave::Cancelled => format!("is cancelled in {step}"),
-    }
-}
-
-pub(super) fn told_journal(journal: &Journal) -> String {
-    match journal {
-        Journal::Claimed {
-            execution,
-            epoch: Some(epoch),
-        } => format!("claims {execution}, epoch {epoch}"),
-        Journal::Claimed {
-            execution,
-            epoch: None,
-        } => format!("claims {execution}"),
-        Journal::Released { execution } => format!("releases {execution}"),
-        Journal::Began { step, attempt } => format!("begins {step}, attempt {attempt}"),
-        Journal::Checkpoint {
-            step,
-            seen: Seen::Value(value),
-        } => format!("checkpoints {step}: {value}"),
-        Journal::Checkpoint {
-            step,
-            seen: Seen::Failed,
-        } => format!("checkpoints {step}: failed"),
-        Journal::Checkpoint {
-            step,
-            seen: Seen::InDoubt,
-        } => format!("checkpoints {step}: in doubt"),
-        Journal::TimerSet { step, due_ms } => format!("sleeps {step} until {due_ms} ms"),
-        Journal::TimerFired { step } => format!("fires {step}"),
-        Journal::Status { execution, status } => format!("writes {execution} {}", status.word()),
-        Journal::Rows {
-            contradiction: Some(contradiction),
-            ..
-        } => contradiction.clone(),
-        Journal::Rows {
-            rows_per_step_max,
-            open_steps,
-            ..
-        } => {
-            format!("rows a step: {rows_per_step_max}; open steps: {open_steps}")
-        }
     }
 }
