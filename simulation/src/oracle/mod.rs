@@ -90,6 +90,15 @@ fn verdict(check: &checks::Check, checked: Checked, promised: bool) -> Verdict {
     }
 }
 
+/// Every finding in a history, promised against or not: [`judge`] without the verdicts, for campaigns of many runs.
+pub fn findings(history: &History, settings: &Settings) -> Vec<Finding> {
+    let facts = Facts::new(history, settings);
+    checks::CHECKS
+        .iter()
+        .flat_map(|check| (check.run)(&facts).findings)
+        .collect()
+}
+
 /// Whether the property falls in this history, promised or not: the predicate of a shrinker.
 pub fn falls(history: &History, settings: &Settings, property: Property) -> bool {
     let facts = Facts::new(history, settings);
