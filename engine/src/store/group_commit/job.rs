@@ -53,7 +53,7 @@ impl<Q, A> Job<Q, A> {
 /// What is applied in a batch.
 #[derive(Debug)]
 pub enum Operation {
-    Command(Job<Box<CommandRequest>, Answer>),
+    Command(Job<CommandRequest, Answer>),
     Claim(Job<ClaimRequest, Claims>),
     Heartbeat(Job<HeartbeatRequest, Heartbeats>),
     /// Where there can be no reader beside the writer.

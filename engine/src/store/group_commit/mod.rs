@@ -94,14 +94,14 @@ impl<B: Backend> GroupCommit<B> {
 
     async fn write<Q, A>(&self, request: Q, wrap: impl FnOnce(Job<Q, A>) -> Operation) -> Result<A, StoreError> {
         let (job, answer) = Job::new(request);
-        ask(&self.queue, Work::Operation(wrap(job)), answer).await
+        ask(&self.queue, Work::Operation(Box::new(wrap(job))), answer).await
     }
 
     async fn read<Q, A>(&self, request: Q, wrap: impl FnOnce(Job<Q, A>) -> Read) -> Result<A, StoreError> {
         let (job, answer) = Job::new(request);
         match &self.reads {
             Some(reads) => ask(reads, wrap(job), answer).await,
-            None => ask(&self.queue, Work::Operation(Operation::Read(wrap(job))), answer).await,
+            None => ask(&self.queue, Work::Operation(Box::new(Operation::Read(wrap(job)))), answer).await,
         }
     }
 }
@@ -153,7 +153,7 @@ impl<B: Backend> Store for GroupCommit<B> {
     fn command(&self, request: CommandRequest) -> BoxFuture<'_, Result<Answer, StoreError>> {
         Box::pin(async move {
             check::command(&request, self.options.payload_bytes_max)?;
-            self.write(Box::new(request), Operation::Command).await
+            self.write(request, Operation::Command).await
         })
     }
 

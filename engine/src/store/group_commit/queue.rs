@@ -153,10 +153,11 @@ mod tests {
             .map(|sender| {
                 let queue = Arc::clone(&queue);
                 std::thread::spawn(move || {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                     for number in 0..500 {
                         let mut item = Some((sender, number));
                         let push = std::future::poll_fn(|context| queue.poll_push(&mut item, context));
-                        futures::executor::block_on(push).unwrap();
+                        runtime.block_on(push).unwrap();
                     }
                 })
             })

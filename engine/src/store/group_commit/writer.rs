@@ -18,7 +18,7 @@ use crate::store::{Answer, CommandRequest, StoreError, StoreOptions, body};
 /// What comes to the writer.
 #[derive(Debug)]
 pub enum Work {
-    Operation(Operation),
+    Operation(Box<Operation>),
     /// Opens a transaction for a body.
     Transact(TransactJob),
 }
@@ -104,7 +104,7 @@ impl<B: Backend> Writer<B> {
 
     /// Applies a batch in one transaction. If that fails for one of them, each in one of its own, so that only the
     /// culprit fails.
-    fn apply(&mut self, mut batch: Vec<Operation>) {
+    fn apply(&mut self, mut batch: Vec<Box<Operation>>) {
         match self.attempt(&mut batch) {
             Ok(()) => batch.into_iter().for_each(|operation| operation.answer(None)),
             Err(Failed::Operation(error)) if batch.len() > 1 => {
@@ -130,7 +130,7 @@ impl<B: Backend> Writer<B> {
         }
     }
 
-    fn attempt(&mut self, batch: &mut [Operation]) -> Result<(), Failed> {
+    fn attempt(&mut self, batch: &mut [Box<Operation>]) -> Result<(), Failed> {
         let mut effects = Effects::default();
         self.backend.begin().map_err(Failed::Transaction)?;
         let (rules, now) = (self.options.rules, self.options.clock.now());
@@ -278,14 +278,17 @@ impl Settled {
     }
 }
 
-/// Runs a body's statements until it commits (its value, and where to answer) or ends without (none). An error if one
+/// A body's value, and where to answer that it is committed.
+type Checkpoint = (Vec<u8>, Reply<Answer>);
+
+/// Runs a body's statements until it commits, or ends without (none). An error if one
 /// of them ended the transaction.
 fn serve<B: Backend>(
     backend: &mut B,
     received: &mpsc::Receiver<BodyRequest>,
     until: Instant,
     undone: &StoreError,
-) -> Result<Option<(Vec<u8>, Reply<Answer>)>, StoreError> {
+) -> Result<Option<Checkpoint>, StoreError> {
     loop {
         match received.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(BodyRequest::Execute(sql, params, reply)) => {
