@@ -192,7 +192,7 @@ impl<B: Backend> Tx<'_, B> {
         };
         self.backend.update_execution(ExecutionUpdate {
             key,
-            guard: before.epoch,
+            before,
             row: after,
             worker,
             ended_at: after.is_ended().then_some(self.now),

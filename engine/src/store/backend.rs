@@ -112,7 +112,7 @@ pub trait Backend: Reads {
     /// Writes a new execution.
     fn insert_execution(&mut self, new: NewExecution<'_>) -> Result<ExecutionKey, StoreError>;
 
-    /// Changes an execution's row. An error if its epoch is not `guard`.
+    /// Changes an execution's row. An error if its epoch is not what it was.
     fn update_execution(&mut self, update: ExecutionUpdate<'_>) -> Result<(), StoreError>;
 
     /// Writes a new step. An error if there is one of this number.
@@ -203,8 +203,8 @@ pub struct NewExecution<'a> {
 pub struct ExecutionUpdate<'a> {
     /// Which.
     pub key: ExecutionKey,
-    /// The epoch that its row must have.
-    pub guard: Epoch,
+    /// Its row as it was read. It must still have this epoch.
+    pub before: &'a Execution,
     /// Its row.
     pub row: &'a Execution,
     /// Who claimed it; none: as it was.

@@ -83,7 +83,13 @@ impl<B: Backend> Shared<B> {
             let until = {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 match state.body {
-                    None => return state,
+                    None => {
+                        // Rules that panic leave theirs open.
+                        if state.backend.in_transaction() {
+                            state.backend.rollback();
+                        }
+                        return state;
+                    }
                     Some(body) if body.until <= Instant::now() => {
                         state.backend.rollback();
                         state.body = None;

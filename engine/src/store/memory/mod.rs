@@ -228,8 +228,8 @@ impl Backend for MemoryBackend {
 
     fn update_execution(&mut self, update: ExecutionUpdate<'_>) -> Result<(), StoreError> {
         let mut record = self.execution(update.key)?.clone();
-        if record.row.epoch != update.guard {
-            return Err(missing(format!("execution with key {} and epoch {}", update.key.0, update.guard.0)));
+        if record.row.epoch != update.before.epoch {
+            return Err(missing(format!("execution with key {} and epoch {}", update.key.0, update.before.epoch.0)));
         }
         record.row = *update.row;
         record.ended_at = update.ended_at;
