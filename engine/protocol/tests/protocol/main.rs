@@ -7,6 +7,7 @@ mod delivery;
 mod drive_machine;
 mod lease_clock;
 mod liveness;
+mod lossy_network;
 mod mutants;
 mod parse;
 mod properties;

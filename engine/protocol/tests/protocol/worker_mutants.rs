@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use crate::properties::keys_name_steps;
-use crate::{backoff, drive_machine, lease_clock, step_machine};
+use crate::{backoff, drive_machine, lease_clock, lossy_network, step_machine};
 
 /// Whether some case breaks a rule, by the rule's own words.
 fn falls<S: Strategy>(cases: S, why: &str, holds: impl Fn(S::Value) -> Result<(), String>) {
@@ -211,6 +211,21 @@ fn a_body_run_upon_the_wrong_answer() {
 #[test]
 fn a_success_reported_beside_its_transaction() {
     step_falls(&SettleBesideTransaction, "never outside its transaction");
+}
+
+/// The same two defects, seen by the receiver of the effects.
+#[test]
+fn a_second_body_and_a_lost_effect_over_a_lossy_network() {
+    let cases = || (lossy_network::kinds(), lossy_network::chances());
+    falls(cases(), lossy_network::AT_MOST_ONCE, |(kind, chances)| {
+        lossy_network::effects_hold(&RunUponAnyRun, kind, &chances).map_err(|defect| defect.property.into())
+    });
+    falls(cases(), lossy_network::TOGETHER, |(kind, chances)| {
+        lossy_network::effects_hold(&SettleBesideTransaction, kind, &chances).map_err(|defect| defect.property.into())
+    });
+    falls(cases(), lossy_network::BOUNDED, |(kind, chances)| {
+        lossy_network::effects_hold(&RunUponAnyRun, kind, &chances).map_err(|defect| defect.property.into())
+    });
 }
 
 #[test]
