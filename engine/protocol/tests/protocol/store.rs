@@ -15,8 +15,8 @@ pub struct Message {
     pub command: Command,
     /// The number of the step it is about; zero for none.
     pub step: u32,
-    /// For a start: whether it brings the input that the execution was first started with.
-    pub same_input: bool,
+    /// For a start: which of two inputs it brings.
+    pub input: bool,
 }
 
 /// A property that does not hold, and of what.
@@ -45,6 +45,8 @@ pub const WRITES_FIT: &str = "a write fits the rows that it was decided on";
 pub struct Store {
     /// The execution's row.
     pub execution: Option<Execution>,
+    /// The input it was started with.
+    pub input: Option<bool>,
     /// The rows of its steps, by number: the unique key.
     pub steps: BTreeMap<u32, Step>,
 }
@@ -59,7 +61,7 @@ impl Store {
             }
             _ => self.steps.get(&message.step),
         };
-        Rows { execution: self.execution, step: step.copied(), same_input: message.same_input }
+        Rows { execution: self.execution, step: step.copied(), same_input: self.input == Some(message.input) }
     }
 
     /// Decides a message and applies the commit, checking the invariants on both sides of it.
@@ -114,6 +116,7 @@ impl Store {
             None => {}
         }
         if let Some(execution) = commit.execution {
+            self.input.get_or_insert(message.input);
             self.execution = Some(execution);
         }
         if commit.abandon_open {
