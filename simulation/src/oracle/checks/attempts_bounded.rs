@@ -33,25 +33,15 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     over.worker,
                     facts.when(over.entered)
                 );
-                checked.find(
-                    WHAT,
-                    (execution, Some(first.step)),
-                    (first.entered, over.entered),
-                    explanation,
-                );
+                checked.find(WHAT, (execution, Some(first.step)), (first.entered, over.entered), explanation);
                 continue;
             }
-            let began = execution
-                .journal
-                .iter()
-                .find_map(|(index, journal)| match journal {
-                    Journal::Began { step: of, attempt }
-                        if of == first.step && *attempt > attempts_max =>
-                    {
-                        Some((*index, *attempt))
-                    }
-                    _ => None,
-                });
+            let began = execution.journal.iter().find_map(|(index, journal)| match journal {
+                Journal::Began { step: of, attempt } if of == first.step && *attempt > attempts_max => {
+                    Some((*index, *attempt))
+                }
+                _ => None,
+            });
             if let Some((index, attempt)) = began {
                 let explanation = format!(
                     "{} began attempt {attempt} of {} at {}; it has at most {attempts_max}.",
@@ -59,12 +49,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     first.step,
                     facts.when(index)
                 );
-                checked.find(
-                    WHAT,
-                    (execution, Some(first.step)),
-                    (first.entered.min(index), index),
-                    explanation,
-                );
+                checked.find(WHAT, (execution, Some(first.step)), (first.entered.min(index), index), explanation);
             }
         }
     }

@@ -27,12 +27,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     facts.when(second.entered)
                 );
                 let what = (Property::BodyAtMostOnce, Anomaly::Duplicate);
-                checked.find(
-                    what,
-                    (execution, Some(first.step)),
-                    (first.entered, second.entered),
-                    explanation,
-                );
+                checked.find(what, (execution, Some(first.step)), (first.entered, second.entered), explanation);
             }
         }
     }

@@ -19,18 +19,11 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
         let cancelled = execution.calls_of(Op::Cancel).next().is_some();
         // A crash between the beginning of an attempt and its body uses up an attempt that nobody outside can see.
         let from = execution.started().unwrap_or(0);
-        let struck = facts
-            .health
-            .anyone_struck(facts.at_ms(from), facts.at_ms(ended))
-            .is_some();
+        let struck = facts.health.anyone_struck(facts.at_ms(from), facts.at_ms(ended)).is_some();
         if cancelled || struck {
             continue;
         }
-        for step in execution
-            .program
-            .steps()
-            .filter(|step| step.kind != StepKind::AtMostOnce && !step.caught)
-        {
+        for step in execution.program.steps().filter(|step| step.kind != StepKind::AtMostOnce && !step.caught) {
             let Some(attempts_max) = step.attempts_max.or(facts.settings.attempts_max) else {
                 continue;
             };
@@ -53,12 +46,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     execution.name,
                     facts.when(ended)
                 );
-                checked.find(
-                    WHAT,
-                    (execution, Some(last.step)),
-                    (left, ended),
-                    explanation,
-                );
+                checked.find(WHAT, (execution, Some(last.step)), (left, ended), explanation);
             }
         }
     }
@@ -66,7 +54,8 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
 }
 
 fn attempts(execution: &Execution<'_>, step: &Step) -> u32 {
-    let began = |(_, journal): &&(usize, &Journal)| matches!(journal, Journal::Began { step: of, .. } if of.step == step.id);
+    let began =
+        |(_, journal): &&(usize, &Journal)| matches!(journal, Journal::Began { step: of, .. } if of.step == step.id);
     let begun = execution.journal.iter().filter(began).count();
     u32::try_from(begun.max(execution.bodies_of(&step.id).count())).unwrap_or(u32::MAX)
 }
@@ -78,16 +67,10 @@ fn has_another_reason(facts: &Facts<'_>, execution: &Execution<'_>) -> bool {
         let gave = last.and_then(|body| body.left).map(|(_, gave)| gave);
         let attempts_max = step.attempts_max.or(facts.settings.attempts_max);
         let exhausted = attempts_max.is_some_and(|max| attempts(execution, step) >= max);
-        let in_doubt =
-            step.kind == StepKind::AtMostOnce && !matches!(gave, None | Some(Gave::Value(_)));
-        let undecodable = facts
-            .undecodable
-            .iter()
-            .any(|(_, of)| of.execution == *execution.name);
-        matches!(
-            gave,
-            Some(Gave::FinalFailure | Gave::Unencodable | Gave::Cancelled)
-        ) || (matches!(gave, Some(Gave::Failure)) && exhausted)
+        let in_doubt = step.kind == StepKind::AtMostOnce && !matches!(gave, None | Some(Gave::Value(_)));
+        let undecodable = facts.undecodable.iter().any(|(_, of)| of.execution == *execution.name);
+        matches!(gave, Some(Gave::FinalFailure | Gave::Unencodable | Gave::Cancelled))
+            || (matches!(gave, Some(Gave::Failure)) && exhausted)
             || in_doubt
             || undecodable
     })

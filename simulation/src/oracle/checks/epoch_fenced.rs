@@ -24,9 +24,7 @@ fn stale_value(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Check
         let Some((left, _)) = one.left else { continue };
         let after = &execution.bodies[number + 1..];
         let taken = after.iter().find(|other| {
-            other.step == one.step
-                && other.worker != one.worker
-                && (one.entered..left).contains(&other.entered)
+            other.step == one.step && other.worker != one.worker && (one.entered..left).contains(&other.entered)
         });
         let Some(taken) = taken else { continue };
         checked.case();
@@ -47,12 +45,7 @@ fn stale_value(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Check
                 facts.when(left),
                 facts.when(settled.index)
             );
-            checked.find(
-                WHAT,
-                (execution, Some(one.step)),
-                (taken.entered, settled.index),
-                explanation,
-            );
+            checked.find(WHAT, (execution, Some(one.step)), (taken.entered, settled.index), explanation);
         }
     }
 }

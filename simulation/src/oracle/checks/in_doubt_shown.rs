@@ -31,24 +31,13 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
     checked
 }
 
-fn judge(
-    facts: &Facts<'_>,
-    execution: &Execution<'_>,
-    body: &Body<'_>,
-    down: usize,
-    checked: &mut Checked,
-) {
-    let again = execution
-        .bodies_of(&body.step.step)
-        .nth(1)
-        .map(|again| (again.entered, "it was run again"));
-    let settled = execution
-        .settled(&body.step.step)
-        .and_then(|settled| match settled.seen {
-            Seen::InDoubt => None,
-            Seen::Failed => Some((settled.index, "it was called failed")),
-            Seen::Value(_) => Some((settled.index, "it was given a value that no body returned")),
-        });
+fn judge(facts: &Facts<'_>, execution: &Execution<'_>, body: &Body<'_>, down: usize, checked: &mut Checked) {
+    let again = execution.bodies_of(&body.step.step).nth(1).map(|again| (again.entered, "it was run again"));
+    let settled = execution.settled(&body.step.step).and_then(|settled| match settled.seen {
+        Seen::InDoubt => None,
+        Seen::Failed => Some((settled.index, "it was called failed")),
+        Seen::Value(_) => Some((settled.index, "it was given a value that no body returned")),
+    });
     let Some((index, what)) = [again, settled].into_iter().flatten().min() else {
         return;
     };
@@ -60,10 +49,5 @@ fn judge(
         facts.when(down),
         facts.when(index)
     );
-    checked.find(
-        WHAT,
-        (execution, Some(body.step)),
-        (body.entered, index),
-        explanation,
-    );
+    checked.find(WHAT, (execution, Some(body.step)), (body.entered, index), explanation);
 }

@@ -16,29 +16,16 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let Some((left, gave)) = success.left else {
                 continue;
             };
-            let again = execution
-                .bodies_of(&step.id)
-                .find(|body| body.entered > left);
+            let again = execution.bodies_of(&step.id).find(|body| body.entered > left);
             // A worker that died, or whose write was lost, may have known it alone; the next may run the body again.
             let until = again.map_or(left, |body| body.entered);
-            let decode = facts
-                .undecodable
-                .iter()
-                .find(|(index, of)| *of == success.step && *index < until);
-            let settled = execution
-                .settled(&step.id)
-                .is_some_and(|settled| settled.index < until);
-            if facts
-                .excuse(success.worker, success.entered, until)
-                .is_some()
-                && !(decode.is_some() && settled)
-            {
+            let decode = facts.undecodable.iter().find(|(index, of)| *of == success.step && *index < until);
+            let settled = execution.settled(&step.id).is_some_and(|settled| settled.index < until);
+            if facts.excuse(success.worker, success.entered, until).is_some() && !(decode.is_some() && settled) {
                 continue;
             }
             checked.case();
-            let reopened = execution
-                .calls_of(Op::Retry)
-                .any(|call| (left..until).contains(&call.invoked));
+            let reopened = execution.calls_of(Op::Retry).any(|call| (left..until).contains(&call.invoked));
             let Some(again) = again.filter(|_| !reopened) else {
                 continue;
             };
@@ -56,12 +43,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 facts.when(again.entered)
             );
             let what = (Property::SuccessNeverRerun, Anomaly::Duplicate);
-            checked.find(
-                what,
-                (execution, Some(success.step)),
-                (left, again.entered),
-                explanation,
-            );
+            checked.find(what, (execution, Some(success.step)), (left, again.entered), explanation);
         }
     }
     checked
