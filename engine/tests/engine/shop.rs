@@ -8,10 +8,16 @@ use hydra_engine::protocol::Time;
 use hydra_engine::store::{MemoryStore, Store, StoreOptions, TokioClock};
 use hydra_engine::{Client, Worker, WorkerBuilder};
 
-/// A store whose clock goes with tokio's.
-pub fn store() -> Arc<dyn Store> {
+/// A clock that goes with tokio's.
+pub fn options() -> StoreOptions {
     let clock = Arc::new(TokioClock::starting_at(Time::from_millis(1_000_000)));
-    Arc::new(MemoryStore::with(StoreOptions { clock, ..StoreOptions::default() }))
+    StoreOptions { clock, ..StoreOptions::default() }
+}
+
+/// A store in memory.
+#[allow(dead_code)]
+pub fn store() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::with(options()))
 }
 
 pub fn client(store: &Arc<dyn Store>) -> Client {

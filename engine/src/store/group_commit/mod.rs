@@ -195,6 +195,10 @@ impl<B: Backend> Store for GroupCommit<B> {
         Box::pin(self.read(filter, Read::List))
     }
 
+    fn payload_max(&self) -> usize {
+        self.options.payload_bytes_max
+    }
+
     fn due_changed(&self) -> Arc<Notify> {
         Arc::clone(&self.signals.due_changed)
     }
