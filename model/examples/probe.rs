@@ -10,7 +10,7 @@ fn main() {
     b.program = Program::sequence(&kinds);
     if let Some(rest) = a[4].split_once(':') { match rest.1 { "together" => b.program.shape = Shape::Together, "race" => b.program.shape = Shape::Race, "fails" => b.program.steps.iter_mut().for_each(|s| s.body = Body::Fails), "returns" => b.program.steps.iter_mut().for_each(|s| s.body = Body::Returns), _ => {} } }
     b.attempts = a[4].split(':').next().unwrap().parse().unwrap();
-    for f in a[5].split(',') { match f { "all" => b.faults = Faults::ALL, "clients" => b.clients = true, "operator" => b.operator = true, "deadline" => b.deadline = true, "strangers" => b.strangers = true, "" => {}, "replays" => b.replays = Some(2), f if f.starts_with('-') => { let mut g = Faults::NONE; for w in b.faults.words() { if w != &f[1..] { g.allow(w); } } b.faults = g; }, _ => assert!(b.faults.allow(f), "{f}") } }
+    for f in a[5].split(',') { match f { "all" => b.faults = Faults::ALL, "two" => b.at_a_time = 2, "clients" => b.clients = true, "operator" => b.operator = true, "deadline" => b.deadline = true, "strangers" => b.strangers = true, "" => {}, "replays" => b.replays = Some(2), f if f.starts_with('-') => { let mut g = Faults::NONE; for w in b.faults.words() { if w != &f[1..] { g.allow(w); } } b.faults = g; }, _ => assert!(b.faults.allow(f), "{f}") } }
     let w = World::new(b, &Reference).unwrap();
     println!("bits {}", w.layout.bits());
     let mut last = 0;

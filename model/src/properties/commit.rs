@@ -186,7 +186,12 @@ impl Case<'_> {
         seen.require(Property::AttemptsBounded, after.attempt <= promised + retried);
         let used = before.map_or(0, |step| step.attempt);
         let is_counted = match (begins, self.commit.step) {
-            (true, Some(_)) => after.attempt == used + 1,
+            // Its own worker asks again, for its answer was lost: that is no other attempt.
+            (true, Some(write)) => {
+                let is_asked_again =
+                    before.is_some_and(|step| step.state == StepState::Running && step.epoch == write.step().epoch);
+                after.attempt == used + 1 && !is_asked_again
+            }
             // Told again that it may run: only the worker that began this attempt may be.
             (true, None) => before.is_some_and(|step| step.state == StepState::Running),
             (false, _) => after.attempt == used,

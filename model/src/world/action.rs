@@ -305,7 +305,8 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     fn claims(&self, state: &State, worker: usize, execution: usize, actions: &mut Vec<Action>) {
         let (id, of) = (worker as u8, execution as u8);
         let row = state.row(execution, &self.layout, &self.plans);
-        if row.execution.is_none() {
+        let driven = state.drives[worker].iter().filter(|&&drive| drive != 0).count();
+        if row.execution.is_none() || driven >= self.bounds.at_a_time {
             return;
         }
         if self.bounds.strangers {
@@ -313,7 +314,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         }
         if row.due() != Some(Moment::Due) {
             // Alike for all workers that have nothing in memory: the first stands for them.
-            let is_first = (0..worker).all(|other| state.drives[other][execution] != 0 || state.flags[other] != 0);
+            let is_first = (0..worker).all(|other| state.drives[other] != [0; super::bounds::EXECUTIONS_MAX] || state.flags[other] != 0);
             if is_first {
                 actions.push(Action::ClaimEarly(id, of));
             }

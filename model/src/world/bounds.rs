@@ -20,6 +20,8 @@ pub struct Bounds {
     pub workers: usize,
     /// Interchangeable executions, all of the same program.
     pub executions: usize,
+    /// Executions that a worker drives at the same time, at most.
+    pub at_a_time: usize,
     /// The program.
     pub program: Program,
     /// Attempts each step is allowed.
@@ -190,6 +192,7 @@ impl Bounds {
         Bounds {
             workers: 1,
             executions: 1,
+            at_a_time: 1,
             program: Program::sequence(&[Kind::Keyed]),
             attempts: 1,
             replays: None,

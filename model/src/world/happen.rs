@@ -101,6 +101,10 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         let done = self.store(&mut row, step, command, asker, &mut to.seen);
         if let (Command::Retry { .. }, Answer::Core(Ok(_))) = (command, done.answer) {
             row.retried = true;
+            // An operator who retries a step that failed for sure grants it another body.
+            if let Some(at) = step {
+                row.ghosts[at].entered = 0;
+            }
         }
         self.put_row(to, execution, &row);
     }
@@ -239,6 +243,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         }
         if is_transacted && self.bounds.defects.effect_outside_transaction {
             // Its own transaction commits, whatever becomes of the one that settles.
+            self.note_defect();
             if let Some(at) = step {
                 row.ghosts[at].effects = (row.ghosts[at].effects + 1).min(2);
             }

@@ -90,6 +90,11 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         self.differs.load(Relaxed)
     }
 
+    /// A defect of the world takes effect.
+    pub(crate) fn note_defect(&self) {
+        self.differs.store(true, Relaxed);
+    }
+
     /// Notes a difference, if it is one and somebody asks. `ours` and `theirs` are compared only then.
     #[inline]
     pub(crate) fn compare<T: PartialEq>(&self, ours: &T, theirs: impl FnOnce() -> T) {
