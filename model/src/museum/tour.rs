@@ -99,7 +99,8 @@ pub fn visit(mutant: &'static Mutant, models: &[ModelSpec], limits: &Limits) -> 
 impl Exhibit {
     fn note(&mut self, kill: Kill) {
         match self.kills.iter_mut().find(|known| known.property == kill.property) {
-            Some(known) if known.steps <= kill.steps => {}
+            // A path of no steps says that nothing can ever come of it, and shows nothing: any other tells more.
+            Some(known) if known.steps > 0 && (known.steps <= kill.steps || kill.steps == 0) => {}
             Some(known) => *known = kill,
             None => self.kills.push(kill),
         }

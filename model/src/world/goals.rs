@@ -65,7 +65,7 @@ impl<'a> Facts<'a> {
             succeeds: bounds.program.steps.iter().all(|step| step.body != Body::Fails),
             zombies: bounds.workers > 1 && (f.expire || f.pause),
             orphans: f.crash || f.expire || f.reply_lost || f.pause || f.partition,
-            waits: has(Kind::Timer) || retryable,
+            waits: (has(Kind::Timer) && bounds.program.shape == Shape::Sequence) || retryable,
         }
     }
 }

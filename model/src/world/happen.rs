@@ -1,7 +1,7 @@
 //! One action happens.
 
 use super::World;
-use super::action::{Action, BodyEnd2, Delivery};
+use super::action::{Action, BodyEnd2, Delivery, Verdict2};
 use super::clock::{LEASE, Moment, NOW};
 use super::drive::Drive;
 use super::goals::Goal;
@@ -25,6 +25,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             Action::Retry(at) => self.client(&mut to, at, &Command::Retry { attempts: 1 }, Asker::Operator),
             Action::Resolve(at, verdict) => {
                 self.client(&mut to, at, &Command::Resolve { verdict: verdict.verdict() }, Asker::Operator);
+                self.overrule(&mut to, at as usize, verdict);
             }
             Action::Due(at) => self.due(&mut to, at as usize),
             Action::StepDue(at, step) => self.step_due(&mut to, at as usize, step as usize),
@@ -107,6 +108,15 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             }
         }
         self.put_row(to, execution, &row);
+    }
+
+    /// An operator who says that an effect did not happen has seen to that: it was undone, or is not wanted.
+    fn overrule(&self, to: &mut State, execution: usize, verdict: Verdict2) {
+        let mut row = to.row(execution, &self.layout, &self.plans);
+        if let (Verdict2::DidNot, Some(at)) = (verdict, row.last_settled()) {
+            row.ghosts[at] = super::row::Ghost::default();
+            self.put_row(to, execution, &row);
+        }
     }
 
     /// The due time of an execution comes. A holder that cannot renew has stopped before, by its own clock, unless it
