@@ -104,11 +104,7 @@ fn assert_traces_are_real(graph: &Graph, outcome: &Outcome<Graph>, seed: u64) {
         assert!(graph.initial.contains(&trace.initial), "seed {seed}");
         for (at, ((from, place, key), to)) in trace.steps.iter().enumerate() {
             assert_eq!(from, trace.state(at), "seed {seed}");
-            assert_eq!(
-                graph.edges[usize::from(*from)][*place],
-                key.0,
-                "seed {seed}"
-            );
+            assert_eq!(graph.edges[*from as usize][*place], key.0, "seed {seed}");
             assert_eq!(key.0.to, *to, "seed {seed}");
         }
         let Some(start) = trace.cycle_start else {
@@ -123,7 +119,7 @@ fn assert_traces_are_real(graph: &Graph, outcome: &Outcome<Graph>, seed: u64) {
         assert!(
             cycle
                 .iter()
-                .all(|((from, ..), _)| !graph.done[usize::from(*from)]),
+                .all(|((from, ..), _)| !graph.done[*from as usize]),
             "seed {seed}"
         );
         assert!(
@@ -134,8 +130,8 @@ fn assert_traces_are_real(graph: &Graph, outcome: &Outcome<Graph>, seed: u64) {
             let is_taken = cycle
                 .iter()
                 .any(|((.., key), _)| key.0.class == Some(class));
-            let is_enabled = |node: u8| {
-                let edges = &graph.edges[usize::from(node)];
+            let is_enabled = |node: u32| {
+                let edges = &graph.edges[node as usize];
                 edges
                     .iter()
                     .any(|edge| edge.class == Some(class) && edge.role != Role::Fault)

@@ -2,7 +2,9 @@
 
 mod search_support;
 
-use hydra_model::search::{Checkable, Judge, Kind, Options, Outcome, Role, Verdict, Why, explore};
+use hydra_model::search::{
+    Checkable, Judge, Kind, Options, Outcome, Passes, Role, Verdict, Why, explore,
+};
 use search_support::Random;
 use stateright::Model;
 
@@ -257,6 +259,16 @@ fn a_symmetry_that_is_none_is_not_believed() {
     };
     let report = run(&parts, true).report;
     assert_eq!(report.verdict, Verdict::Incomplete(Why::NotReproducible));
+    let safety = Options {
+        symmetry: true,
+        passes: Passes::NONE,
+        ..Options::default()
+    };
+    let report = explore(&parts, &safety, &mut |_| {}).report;
+    assert_eq!(
+        (report.verdict, report.findings),
+        (Verdict::Incomplete(Why::NotReproducible), vec![])
+    );
     assert_eq!(run(&parts, false).report.verdict, Verdict::ProvedInScope);
 }
 

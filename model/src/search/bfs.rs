@@ -1,29 +1,16 @@
 //! The level-synchronous search.
 //!
-//! A level is taken in batches of consecutive states. Each batch passes through three stages:
-//! 1. *expand* (all threads): chunks of the batch become candidates, in order;
-//! 2. *resolve* (all threads): each candidate is looked up, or entered as pending with its place in the batch;
-//! 3. *number* (one thread): candidates are walked in order, first occurrences get the next number, edges are written.
-//!
-//! Only stage 3 gives numbers, and it sees the candidates in the order of one thread.
+//! A level is taken in batches of consecutive states; what becomes of a batch is told in `batch`.
 
+use super::batch::{CHUNKS, Resolved};
 use super::checkable::Checkable;
 use super::frontier::{Chunk, Expander};
 use super::graph::Graph;
 use super::options::Options;
-use super::report::{Finding, Goal, Kind, Outcome, Progress, Report, Verdict, Why};
-use super::table::{STATES_MAX, Seen};
-use super::termination;
-use super::trace::{Replayer, Trace};
+use super::report::{Goal, Kind, Outcome, Progress, Why};
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
 use std::time::Instant;
-
-/// Chunks a batch. With 24 bits for the candidate it makes a place of 31 bits.
-const CHUNKS: usize = 32;
-const PLACE_BITS: u32 = 24;
 
 /// Visits every reachable state of `model`, breadth first, and judges it. `progress` is called after every batch.
 ///
@@ -45,44 +32,51 @@ pub fn explore<M: Checkable>(
         model,
         options,
         started,
-        graph: Graph::new(options.passes.needs_edges()),
+        graph: Graph::new(),
         chunks: (0..CHUNKS).map(|_| Chunk::new()).collect(),
-        resolved: (0..CHUNKS).map(|_| Vec::new()).collect(),
+        resolved: (0..CHUNKS)
+            .map(|_| Resolved::new(options.passes.needs_edges()))
+            .collect(),
         violations: Vec::new(),
         known: Vec::new(),
         goals,
         goal_bits: 0,
         generated: 0,
         is_cut: false,
+        has_rank: model
+            .init_states()
+            .iter()
+            .any(|state| model.rank(state).is_some()),
     };
     let why = search.run(progress);
     search.conclude(why)
 }
 
 /// A violated property before its counterexample is made.
-struct Violation {
-    property: &'static str,
-    kind: Kind,
-    source: u32,
+pub(super) struct Violation {
+    pub(super) property: &'static str,
+    pub(super) kind: Kind,
+    pub(super) source: u32,
     /// Actions from the start.
-    steps: u32,
+    pub(super) steps: u32,
 }
 
-struct Search<'a, M: Checkable> {
-    model: &'a M,
-    options: &'a Options,
-    started: Instant,
-    graph: Graph<M>,
-    chunks: Vec<Chunk<M::Packed>>,
-    /// What the table says of each candidate of the chunk at the same place.
-    resolved: Vec<Vec<Seen>>,
-    violations: Vec<Violation>,
+pub(super) struct Search<'a, M: Checkable> {
+    pub(super) model: &'a M,
+    pub(super) options: &'a Options,
+    pub(super) started: Instant,
+    pub(super) graph: Graph<M>,
+    pub(super) chunks: Vec<Chunk<M::Packed>>,
+    pub(super) resolved: Vec<Resolved>,
+    pub(super) violations: Vec<Violation>,
     /// Properties of `violations` for which no shorter counterexample can come.
-    known: Vec<&'static str>,
-    goals: Vec<Goal>,
-    goal_bits: u128,
-    generated: u64,
-    is_cut: bool,
+    pub(super) known: Vec<&'static str>,
+    pub(super) goals: Vec<Goal>,
+    pub(super) goal_bits: u128,
+    pub(super) generated: u64,
+    pub(super) is_cut: bool,
+    /// Whether the model measures its states.
+    pub(super) has_rank: bool,
 }
 
 impl<M: Checkable> Search<'_, M> {
@@ -154,20 +148,18 @@ impl<M: Checkable> Search<'_, M> {
         self.chunks[0].clear(0..0);
         self.chunks[0].candidates = candidates;
         self.resolve(1)?;
-        for at in 0..self.resolved[0].len() {
-            self.number(0, at);
-        }
-        self.graph.edges.set_initial(self.graph.states.len() as u32);
+        self.number(0);
         Ok(())
     }
 
-    fn expander(&self, judge_only: bool) -> Expander<'_, M> {
+    pub(super) fn expander(&self, judge_only: bool) -> Expander<'_, M> {
         Expander {
             model: self.model,
             symmetry: self.options.symmetry,
             passes: self.options.passes,
             known: &self.known,
             judge_only,
+            has_rank: self.has_rank,
         }
     }
 
@@ -177,7 +169,10 @@ impl<M: Checkable> Search<'_, M> {
         self.resolve(used)?;
         for at in 0..used {
             self.note_chunk(at, depth);
-            self.write_chunk(at);
+            self.number(at);
+        }
+        if !judge_only {
+            self.write(used);
         }
         Ok(())
     }
@@ -205,109 +200,6 @@ impl<M: Checkable> Search<'_, M> {
             return Err(Why::Memory);
         }
         Ok(())
-    }
-
-    /// Stage 1. Returns the number of chunks used.
-    fn expand(&mut self, batch: Range<usize>, judge_only: bool) -> usize {
-        let size = self.options.chunk_states.max(1);
-        let used = batch.len().div_ceil(size);
-        let mut chunks = std::mem::take(&mut self.chunks);
-        for (at, chunk) in chunks[..used].iter_mut().enumerate() {
-            let start = batch.start + at * size;
-            chunk.clear(start..(start + size).min(batch.end));
-        }
-        let expander = self.expander(judge_only);
-        let states = &self.graph.states;
-        share(self.options.threads, &mut chunks[..used], |_, chunk| {
-            expander.expand(states, chunk)
-        });
-        self.chunks = chunks;
-        used
-    }
-
-    /// Stage 2, for the first `used` chunks. Fails, before anything is touched, where the next growth would pass a limit.
-    fn resolve(&mut self, used: usize) -> Result<(), Why> {
-        let chunks = &self.chunks[..used];
-        let candidates: usize = chunks.iter().map(|chunk| chunk.candidates.len()).sum();
-        let widest = chunks
-            .iter()
-            .map(|chunk| chunk.candidates.len())
-            .max()
-            .unwrap_or(0);
-        assert!(
-            widest < 1 << PLACE_BITS,
-            "too many successors in a chunk: choose a smaller chunk_states"
-        );
-        let states = self.graph.states.len() + candidates;
-        if states > STATES_MAX {
-            return Err(Why::States);
-        }
-        if let Some(limit) = self.options.memory_bytes_max {
-            let sources = chunks.iter().map(|chunk| chunk.degrees.len()).sum();
-            if (self.graph.bytes_for(states, sources, candidates) + self.buffer_bytes()) as u64
-                > limit
-            {
-                return Err(Why::Memory);
-            }
-        }
-        let Graph {
-            states: stored,
-            table,
-            ..
-        } = &mut self.graph;
-        table.reserve(states, stored, self.options.threads);
-        let (stored, table) = (&*stored, &*table);
-        share(
-            self.options.threads,
-            &mut self.resolved[..used],
-            |number, resolved| {
-                resolved.clear();
-                resolved.extend(chunks[number].candidates.iter().enumerate().map(
-                    |(at, candidate)| {
-                        let place = (number << PLACE_BITS | at) as u32;
-                        let is_state = |id: u32| stored[id as usize] == candidate.packed;
-                        let is_candidate = |place: u32| {
-                            let (number, at) =
-                                (place >> PLACE_BITS, place & ((1 << PLACE_BITS) - 1));
-                            chunks[number as usize].candidates[at as usize].packed
-                                == candidate.packed
-                        };
-                        table.resolve(candidate.hash, place, is_state, is_candidate)
-                    },
-                ));
-            },
-        );
-        Ok(())
-    }
-
-    /// Stage 3 for one candidate.
-    #[inline]
-    fn number(&mut self, chunk: usize, at: usize) -> u32 {
-        match self.resolved[chunk][at] {
-            Seen::Known(id) => id,
-            Seen::Pending(slot) => self.graph.table.numbered(slot).unwrap_or_else(|| {
-                let id = self.graph.states.len() as u32;
-                self.graph.table.number(slot, id);
-                self.graph
-                    .states
-                    .push(self.chunks[chunk].candidates[at].packed);
-                id
-            }),
-        }
-    }
-
-    fn write_chunk(&mut self, number: usize) {
-        let mut at = 0;
-        for source in 0..self.chunks[number].degrees.len() {
-            self.graph.done.push(self.chunks[number].done[source]);
-            self.graph.edges.begin();
-            for _ in 0..self.chunks[number].degrees[source] {
-                let target = self.number(number, at);
-                self.graph.edges.push(target, self.chunks[number].roles[at]);
-                at += 1;
-            }
-            self.graph.edges.end();
-        }
     }
 
     fn note_chunk(&mut self, number: usize, depth: u32) {
@@ -341,115 +233,12 @@ impl<M: Checkable> Search<'_, M> {
         }
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.graph.bytes() + self.buffer_bytes()
     }
 
-    fn buffer_bytes(&self) -> usize {
-        self.chunks.iter().map(Chunk::bytes).sum()
+    pub(super) fn buffer_bytes(&self) -> usize {
+        let chunks: usize = self.chunks.iter().map(Chunk::bytes).sum();
+        chunks + self.resolved.iter().map(Resolved::bytes).sum::<usize>()
     }
-
-    fn conclude(mut self, why: Option<Why>) -> Outcome<M> {
-        let seconds = self.started.elapsed().as_secs_f64();
-        let bytes = self.bytes() as u64;
-        let mut why = why.or(self.is_cut.then_some(Why::Boundary));
-        let mut shown: Vec<(Finding, Trace<M>)> = Vec::new();
-        let replayer = Replayer {
-            model: self.model,
-            symmetry: self.options.symmetry,
-        };
-        self.violations.sort_by_key(|violation| violation.steps);
-        for violation in &self.violations {
-            let path = replayer.path(&self.graph.path_to(violation.source));
-            match path.and_then(|path| replayer.show(path, violation.kind, violation.property)) {
-                Some((trace, text)) => shown.push((
-                    finding(violation.property, violation.kind, text, &trace),
-                    trace,
-                )),
-                None => why = Some(Why::NotReproducible),
-            }
-        }
-        // The buffers are not needed any more, the passes may need the room.
-        self.chunks = Vec::new();
-        self.resolved = Vec::new();
-        let is_whole = why.is_none() && (shown.is_empty() || self.options.keep_going);
-        let context = termination::Context {
-            graph: &self.graph,
-            replayer: &replayer,
-            options: self.options,
-            started: self.started,
-        };
-        let passes = context.run(is_whole, &mut shown, &mut why);
-        let missing: Vec<_> = self
-            .goals
-            .iter()
-            .filter(|goal| goal.depth.is_none())
-            .map(|goal| goal.name)
-            .collect();
-        let verdict = if !shown.is_empty() {
-            Verdict::Violated
-        } else if let Some(why) = why {
-            Verdict::Incomplete(why)
-        } else if !missing.is_empty() {
-            Verdict::Vacuous(missing)
-        } else {
-            Verdict::ProvedInScope
-        };
-        let distinct = self.graph.states.len() as u64;
-        let (findings, counterexamples) = shown.into_iter().unzip();
-        let report = Report {
-            verdict,
-            findings,
-            bounds: self.options.clone(),
-            distinct,
-            generated: self.generated,
-            depth: self.graph.levels.len().saturating_sub(1) as u32,
-            seconds,
-            bytes,
-            bytes_per_state: bytes as f64 / distinct.max(1) as f64,
-            collision_probability: 0.0,
-            goals: self.goals,
-            passes,
-        };
-        Outcome {
-            report,
-            counterexamples,
-        }
-    }
-}
-
-pub(super) fn finding<S, A>(
-    property: &'static str,
-    kind: Kind,
-    text: String,
-    trace: &super::trace::Counterexample<S, A>,
-) -> Finding {
-    Finding {
-        property,
-        kind,
-        text,
-        steps: trace.cycle_start.unwrap_or(trace.steps.len()),
-    }
-}
-
-/// Works on every item, each on whichever thread is free. A single item stays on this thread.
-fn share<T: Send>(threads: usize, items: &mut [T], work: impl Fn(usize, &mut T) + Sync) {
-    let helpers = threads.min(items.len()).saturating_sub(1);
-    let queue = Mutex::new(items.iter_mut().enumerate());
-    let drain = || {
-        loop {
-            let item = queue
-                .lock()
-                .expect("no thread panics while it takes an item")
-                .next();
-            let Some((number, item)) = item else { return };
-            work(number, item);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..helpers {
-            scope.spawn(drain);
-        }
-        drain();
-    });
 }

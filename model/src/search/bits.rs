@@ -30,19 +30,26 @@ impl Bits {
         self.words[at / WORD] >> (at % WORD) & 1 == 1
     }
 
-    #[inline]
-    pub(super) fn set(&mut self, at: usize) {
-        self.words[at / WORD] |= 1 << (at % WORD);
-    }
-
     /// Whether every bit of the `word`th word that stands for a state is set.
     #[inline]
-    pub(super) fn is_word_full(&self, word: usize) -> bool {
+    fn is_word_full(&self, word: usize) -> bool {
         self.words[word] | !self.mask(word) == u64::MAX
     }
 
-    /// The bits of the last word that stand for states.
-    fn mask(&self, word: usize) -> u64 {
+    pub(super) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// A set of as many states with other words.
+    pub(super) fn with_words(&self, words: Vec<u64>) -> Bits {
+        Bits {
+            words,
+            len: self.len,
+        }
+    }
+
+    /// The bits of the `word`th word that stand for states.
+    pub(super) fn mask(&self, word: usize) -> u64 {
         let used = (self.len - word * WORD).min(WORD);
         if used == WORD {
             u64::MAX
@@ -77,7 +84,7 @@ mod tests {
         }
         assert!(bits.is_word_full(0) && !bits.is_word_full(1) && bits.is_word_full(2));
         assert_eq!(bits.zeros().collect::<Vec<_>>(), [70]);
-        bits.set(70);
-        assert!(bits.is_word_full(1) && bits.zeros().next().is_none());
+        let full = bits.with_words(vec![u64::MAX, u64::MAX, 3]);
+        assert!(full.is_word_full(1) && full.zeros().next().is_none());
     }
 }

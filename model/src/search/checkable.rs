@@ -97,7 +97,8 @@ pub trait Checkable:
         None
     }
 
-    /// A measure that falls on every [`Role::Step`] edge out of a state that is not done. `None`: the model has none.
+    /// A measure that falls on every [`Role::Step`] edge out of a state that is not done. Either
+    /// every state has one or none has: `None` for the initial states means that the model has no measure.
     fn rank(&self, state: &Self::State) -> Option<u64> {
         let _ = state;
         None

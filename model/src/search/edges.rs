@@ -9,6 +9,7 @@
 
 use super::bits::WORD;
 use super::checkable::Role;
+use super::encoder::Encoder;
 
 const SEGMENT_BYTES: usize = 1 << 20;
 /// A block starts in a new segment when less than this is left; a longer block makes its segment grow.
@@ -19,12 +20,6 @@ pub(super) struct Edges {
     blocks: Vec<BlockStart>,
     /// States whose edges are written.
     sources: usize,
-    /// The number that the next discovery gets.
-    next: u32,
-    /// Whether edges that discover nothing are kept.
-    keep_all: bool,
-    /// Edges of the current source that discovered nothing, to write each only once.
-    written: Vec<(u32, Role)>,
 }
 
 #[derive(Clone, Copy)]
@@ -55,25 +50,13 @@ impl Block {
 
 /// The varint of `1 + 3 * distance + role` for a distance of 31 bits.
 const EDGE_BYTES_MAX: usize = 5;
-/// Edges compared to find duplicates; more would cost more than it saves.
-const DUPLICATES_MAX: usize = 32;
-
 impl Edges {
-    /// With `keep_all` false only the breadth-first tree is kept: enough for counterexamples of safety.
-    pub(super) fn new(keep_all: bool) -> Self {
+    pub(super) fn new() -> Self {
         Edges {
             segments: Vec::new(),
             blocks: Vec::new(),
             sources: 0,
-            next: 0,
-            keep_all,
-            written: Vec::new(),
         }
-    }
-
-    /// Says that the first `initial` numbers are taken by initial states.
-    pub(super) fn set_initial(&mut self, initial: u32) {
-        self.next = initial;
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -89,100 +72,84 @@ impl Edges {
             .segments
             .last()
             .map_or((0, 0), |last| (last.len(), last.capacity()));
-        if used + growth <= SEGMENT_BYTES - SLACK_BYTES {
+        if used + growth + SLACK_BYTES <= SEGMENT_BYTES {
             // It stays in the last segment, which grows by doubling if it is the first.
             return self.bytes() + index + (used + growth).next_power_of_two().saturating_sub(held);
         }
-        let segments = growth.div_ceil(SEGMENT_BYTES - SLACK_BYTES) + 1;
+        // A segment may end up half empty when chunks are large.
+        let segments = growth.div_ceil(SEGMENT_BYTES / 2) + 1;
         self.bytes() + index + segments * SEGMENT_BYTES
     }
 
-    /// Starts the list of the next source.
-    #[inline]
-    pub(super) fn begin(&mut self) {
-        if self.sources.is_multiple_of(WORD) {
-            let has_room = self
-                .segments
-                .last()
-                .is_some_and(|segment| segment.len() + SLACK_BYTES <= SEGMENT_BYTES);
-            if !has_room {
+    /// Takes over the edges that `chunk` holds, of the states that follow those already here.
+    pub(super) fn append(&mut self, chunk: &Encoder) {
+        let (head, rest) = chunk.bytes.split_at(
+            chunk
+                .starts
+                .first()
+                .map_or(chunk.bytes.len(), |start| start.0),
+        );
+        if let Some(last) = self.segments.last_mut() {
+            // The end of a block that an earlier chunk began: a block is never split.
+            last.extend_from_slice(head);
+        }
+        if !chunk.starts.is_empty() {
+            let has_room = |last: &Vec<u8>| last.len() + rest.len() + SLACK_BYTES <= SEGMENT_BYTES;
+            if !self.segments.last().is_some_and(has_room) {
                 // As in the arena: the first segment grows with its content.
                 let bytes = if self.segments.is_empty() {
                     0
                 } else {
-                    SEGMENT_BYTES
+                    SEGMENT_BYTES.max(rest.len() + SLACK_BYTES)
                 };
                 self.segments.push(Vec::with_capacity(bytes));
             }
             let segment = self.segments.len() - 1;
-            let offset = self.segments[segment].len() as u32;
-            self.blocks.push(BlockStart {
-                segment: segment as u32,
-                offset,
-                next: self.next,
-            });
+            let base = self.segments[segment].len();
+            self.blocks
+                .extend(chunk.starts.iter().map(|&(offset, next)| BlockStart {
+                    segment: segment as u32,
+                    offset: (base + offset - head.len()) as u32,
+                    next,
+                }));
+            self.segments[segment].extend_from_slice(rest);
         }
-        self.sources += 1;
-        self.written.clear();
+        self.sources = chunk.source;
     }
 
+    /// Calls `see(source, target, role)` for every edge of the `at`th block of 64 states; `source` is its place there.
     #[inline]
-    pub(super) fn push(&mut self, target: u32, role: Role) {
-        let distance = self.next - target;
-        if distance == 0 {
-            self.next += 1;
-        } else {
-            if !self.keep_all || self.written.contains(&(target, role)) {
-                return;
-            }
-            if self.written.len() < DUPLICATES_MAX {
-                self.written.push((target, role));
-            }
-        }
-        write(
-            self.segment(),
-            1 + u64::from(distance) * Role::COUNT + role as u64,
-        );
-    }
-
-    #[inline]
-    pub(super) fn end(&mut self) {
-        self.segment().push(0);
-    }
-
-    #[inline]
-    fn segment(&mut self) -> &mut Vec<u8> {
-        self.segments.last_mut().expect("begin comes first")
-    }
-
-    pub(super) fn blocks(&self) -> usize {
-        self.blocks.len()
-    }
-
-    /// Decodes the `at`th block of 64 states.
-    pub(super) fn read(&self, at: usize, block: &mut Block) {
+    pub(super) fn scan(&self, at: usize, mut see: impl FnMut(usize, u32, Role)) {
         let BlockStart {
             segment,
             offset,
             mut next,
         } = self.blocks[at];
         let mut bytes = self.segments[segment as usize][offset as usize..].iter();
-        block.edges.clear();
-        block.ends.clear();
-        for _ in 0..(self.sources - at * WORD).min(WORD) {
+        for source in 0..(self.sources - at * WORD).min(WORD) {
             loop {
                 let code = read(&mut bytes);
                 if code == 0 {
                     break;
                 }
                 let distance = ((code - 1) / Role::COUNT) as u32;
-                block
-                    .edges
-                    .push((next - distance, Role::from_code(code - 1)));
+                see(source, next - distance, Role::from_code(code - 1));
                 next += u32::from(distance == 0);
             }
-            block.ends.push(block.edges.len());
         }
+    }
+
+    /// Decodes the `at`th block of 64 states.
+    pub(super) fn read(&self, at: usize, block: &mut Block) {
+        block.edges.clear();
+        block.ends.clear();
+        self.scan(at, |source, target, role| {
+            block.ends.resize(source, block.edges.len());
+            block.edges.push((target, role));
+        });
+        block
+            .ends
+            .resize((self.sources - at * WORD).min(WORD), block.edges.len());
     }
 
     #[cfg(test)]
@@ -217,15 +184,6 @@ impl Edges {
 }
 
 #[inline]
-fn write(bytes: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        bytes.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    bytes.push(value as u8);
-}
-
-#[inline]
 fn read<'a>(bytes: &mut impl Iterator<Item = &'a u8>) -> u64 {
     let (mut value, mut shift) = (0, 0);
     loop {
@@ -240,15 +198,14 @@ fn read<'a>(bytes: &mut impl Iterator<Item = &'a u8>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Edges, Role};
+    use super::{Edges, Encoder, Role};
 
     #[test]
     fn reads_back_what_was_written_across_blocks_and_segments_and_knows_the_tree() {
-        let mut edges = Edges::new(true);
-        edges.set_initial(1);
+        let (mut edges, mut chunk) = (Edges::new(), Encoder::new(true));
         let (mut next, mut expected, mut parents) = (1_u32, Vec::new(), vec![None]);
+        chunk.restart(0, 1);
         for source in 0..300_000_u32 {
-            edges.begin();
             let mut list = vec![
                 (source, Role::Fault),
                 (source / 2, Role::Environment),
@@ -259,10 +216,13 @@ mod tests {
                 next += 1;
                 parents.push(Some(source));
             }
-            list.iter()
-                .for_each(|&(target, role)| edges.push(target, role));
-            edges.end();
+            chunk.write(list.iter().copied());
             expected.push(list);
+            // Chunks shorter and longer than a block.
+            if source % 1_000 == 999 || source % 1_000 < 20 {
+                edges.append(&chunk);
+                chunk.restart(source as usize + 1, next);
+            }
         }
         for source in (0..300_000).step_by(997) {
             assert_eq!(edges.of(source), expected[source as usize]);
@@ -279,12 +239,10 @@ mod tests {
 
     #[test]
     fn without_all_edges_only_the_tree_is_kept() {
-        let mut edges = Edges::new(false);
-        edges.set_initial(1);
-        edges.begin();
-        edges.push(0, Role::Step);
-        edges.push(1, Role::Fault);
-        edges.end();
+        let (mut edges, mut chunk) = (Edges::new(), Encoder::new(false));
+        chunk.restart(0, 1);
+        chunk.write([(0, Role::Step), (1, Role::Fault)].into_iter());
+        edges.append(&chunk);
         assert_eq!(edges.of(0), [(1, Role::Fault)]);
         assert_eq!(edges.parent(1), Some(0));
         assert_eq!(edges.parent(0), None);

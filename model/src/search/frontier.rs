@@ -41,6 +41,8 @@ pub(super) struct Expander<'a, M: Checkable> {
     pub(super) model: &'a M,
     pub(super) symmetry: bool,
     pub(super) passes: Passes,
+    /// Whether the model measures its states; then it must measure all of them.
+    pub(super) has_rank: bool,
     /// Properties whose shortest counterexample is known.
     pub(super) known: &'a [&'static str],
     /// Whether to judge the states only: they lie at the depth limit.
@@ -75,8 +77,7 @@ impl<P> Chunk<P> {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        // A candidate's resolution (16 bytes with its tag) is counted here too: there is one for each.
-        self.candidates.capacity() * (size_of::<Candidate<P>>() + 16)
+        self.candidates.capacity() * size_of::<Candidate<P>>()
             + self.roles.capacity()
             + self.degrees.capacity() * size_of::<u32>()
             + self.done.capacity()
@@ -85,11 +86,16 @@ impl<P> Chunk<P> {
 
 impl<M: Checkable> Expander<'_, M> {
     pub(super) fn candidate(&self, state: M::State) -> Candidate<M::Packed> {
-        let packed = self.model.pack(&if self.symmetry {
+        let state = if self.symmetry {
             self.model.canonical(state)
         } else {
             state
-        });
+        };
+        let packed = self.model.pack(&state);
+        debug_assert!(
+            self.model.unpack(&packed) == state,
+            "packing loses part of the state"
+        );
         Candidate {
             hash: hash(&packed),
             packed,
@@ -124,7 +130,8 @@ impl<M: Checkable> Expander<'_, M> {
         chunk: &mut Chunk<M::Packed>,
     ) {
         let done = self.model.is_done(from);
-        let rank = if self.passes.rank && !done {
+        let is_ranked = self.passes.rank && self.has_rank && !done;
+        let rank = if is_ranked {
             self.model.rank(from)
         } else {
             None
@@ -141,10 +148,13 @@ impl<M: Checkable> Expander<'_, M> {
             let role = self.model.role(&action);
             self.model.check_edge(from, &action, &to, judge);
             chunk.goals |= self.model.goals(from, &action, &to);
-            if let Some(rank) = rank
-                && role == Role::Step
-            {
-                rank_falls &= self.model.rank(&to).is_some_and(|next| next < rank);
+            if is_ranked && role == Role::Step {
+                // A state without a measure is a violation too: `None` would hide the edge.
+                rank_falls &= self
+                    .model
+                    .rank(&to)
+                    .zip(rank)
+                    .is_some_and(|(next, rank)| next < rank);
             }
             // A turn on the spot is no way out, but a move to another state of the same class is one.
             can_move = can_move || (role != Role::Fault && to != *from);

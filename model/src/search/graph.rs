@@ -18,11 +18,11 @@ pub(super) struct Graph<M: Checkable> {
 }
 
 impl<M: Checkable> Graph<M> {
-    pub(super) fn new(keep_edges: bool) -> Self {
+    pub(super) fn new() -> Self {
         Graph {
             states: Arena::new(),
             table: Table::new(),
-            edges: Edges::new(keep_edges),
+            edges: Edges::new(),
             done: Bits::new(),
             levels: Vec::new(),
         }

@@ -11,14 +11,18 @@
 //! It knows nothing about workflows: a model says what it needs through [`Checkable`].
 //! [`small_lease`] is a worked example, also written in Promela (`model/spin/lease.pml`) so that Spin can count it too.
 //!
-//! Who owns what: `frontier` expands states into candidates (all threads), `table` decides which candidates
-//! are new (all threads), `bfs` numbers them and writes the edges down (one thread), `termination` reads the edges.
+//! Who owns what: `bfs` walks the levels and keeps the limits; `batch` takes consecutive states through expanding
+//! (`frontier`), looking up (`table`), numbering and writing edges down (`encoder`, `edges`); `conclude` makes the report,
+//! with counterexamples from `trace` and the edges judged by `termination`.
 
 mod arena;
+mod batch;
 mod bfs;
 mod bits;
 mod checkable;
+mod conclude;
 mod edges;
+mod encoder;
 mod frontier;
 mod graph;
 mod hash;

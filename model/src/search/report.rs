@@ -139,6 +139,8 @@ pub struct Pass {
     pub name: &'static str,
     /// What came of it.
     pub outcome: PassOutcome,
+    /// Times that the stored edges were gone over.
+    pub sweeps: u32,
     /// Time after the exploration; zero for what is judged during it.
     pub seconds: f64,
 }

@@ -1,8 +1,8 @@
 //! From a packed state to its number: open addressing over 64-bit slots, shared by all threads without a lock.
 //!
 //! A slot is empty (0), or holds 32 bits of the hash and a reference. A reference is the number of a state, or, while
-//! a batch is being resolved, the place of the first *candidate* that carries the state. Among candidates for the same
-//! state the smallest place wins, whatever thread comes first: so numbers do not depend on the race.
+//! a batch is being resolved, the place of one *candidate* that carries the state. Which one depends on the race; nothing
+//! else does: afterwards one thread walks the candidates in order and gives the numbers.
 
 use super::arena::Arena;
 use super::hash::hash;
@@ -136,8 +136,6 @@ impl Table {
                         return Seen::Known(reference - 1);
                     }
                 } else if is_candidate(reference & !PENDING) {
-                    // Both entries carry the same hash bits, so the smaller entry is the earlier place.
-                    self.slots[at].fetch_min(mine, Relaxed);
                     return Seen::Pending(at as u32);
                 }
             }
@@ -190,4 +188,66 @@ fn empty(slots: usize) -> Vec<AtomicU64> {
     let mut table = Vec::with_capacity(slots);
     table.resize_with(slots, || AtomicU64::new(0));
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arena, Seen, Table};
+
+    /// Different states with one hash are told apart by themselves, as states and as candidates of a batch.
+    #[test]
+    fn states_with_equal_hashes_are_told_apart() {
+        let table = Table::new();
+        let candidates = ["a", "b", "a", "c", "b"];
+        let mut stored = Vec::new();
+        for _ in 0..2 {
+            let mut ids = Vec::new();
+            let seen: Vec<_> = (0..candidates.len())
+                .map(|at| {
+                    let is_candidate = |place: u32| candidates[place as usize] == candidates[at];
+                    table.resolve(
+                        42,
+                        at as u32,
+                        |id| stored[id as usize] == candidates[at],
+                        is_candidate,
+                    )
+                })
+                .collect();
+            for (at, seen) in seen.into_iter().enumerate() {
+                ids.push(match seen {
+                    Seen::Known(id) => id,
+                    Seen::Pending(slot) => table.numbered(slot).unwrap_or_else(|| {
+                        stored.push(candidates[at]);
+                        table.number(slot, stored.len() as u32 - 1);
+                        stored.len() as u32 - 1
+                    }),
+                });
+            }
+            assert_eq!(ids, [0, 1, 0, 2, 1]);
+        }
+        assert_eq!(stored, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn growing_keeps_every_state_and_takes_what_was_foretold() {
+        let (mut table, mut stored) = (Table::new(), Arena::new());
+        for state in 0..100_000_u64 {
+            let foretold = table.bytes_for(stored.len() + 1);
+            table.reserve(stored.len() + 1, &stored, 2);
+            assert_eq!(table.bytes(), foretold);
+            assert_eq!(table.find(&state, &stored), None);
+            let seen = table.resolve(
+                super::hash(&state),
+                0,
+                |id| stored[id as usize] == state,
+                |_| false,
+            );
+            let Seen::Pending(slot) = seen else {
+                panic!("{state} is new")
+            };
+            table.number(slot, stored.len() as u32);
+            stored.push(state);
+        }
+        assert!((0..100_000_u64).all(|state| table.find(&state, &stored) == Some(state as u32)));
+    }
 }

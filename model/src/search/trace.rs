@@ -109,20 +109,24 @@ impl<M: Checkable> Replayer<'_, M> {
                 Some((trace, text))
             }
             Kind::Rank => {
-                let rank = self.model.rank(&from)?;
-                let rises = |to: &M::State| self.model.rank(to).is_none_or(|next| next >= rank);
-                let (action, to) = self.step(&from, |action, to| {
-                    self.model.role(action) == Role::Step && rises(to)
-                })?;
-                let next = self
-                    .model
-                    .rank(&to)
-                    .map_or("nothing".to_string(), |next| next.to_string());
+                let rank = self.model.rank(&from);
+                let falls = |to: &M::State| {
+                    self.model
+                        .rank(to)
+                        .zip(rank)
+                        .is_some_and(|(next, rank)| next < rank)
+                };
+                let is_step = |action: &M::Action| self.model.role(action) == Role::Step;
+                let (action, to) = self.step(&from, |action, to| is_step(action) && !falls(to))?;
+                let name =
+                    |rank: Option<u64>| rank.map_or("nothing".to_string(), |rank| rank.to_string());
+                let text = format!(
+                    "the measure goes from {} to {} on a step",
+                    name(rank),
+                    name(self.model.rank(&to))
+                );
                 trace.steps.push((action, to));
-                Some((
-                    trace,
-                    format!("the measure goes from {rank} to {next} on a step"),
-                ))
+                Some((trace, text))
             }
             Kind::Stuck => {
                 let text = self.why_stuck(&from)?;

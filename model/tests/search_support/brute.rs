@@ -5,12 +5,12 @@ use hydra_model::search::Role;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Distance of every reachable node.
-pub fn distances(graph: &Graph) -> BTreeMap<u8, usize> {
-    let mut distances: BTreeMap<u8, usize> = graph.initial.iter().map(|&node| (node, 0)).collect();
+pub fn distances(graph: &Graph) -> BTreeMap<u32, usize> {
+    let mut distances: BTreeMap<u32, usize> = graph.initial.iter().map(|&node| (node, 0)).collect();
     loop {
         let mut better = Vec::new();
         for (&node, &distance) in &distances {
-            for edge in &graph.edges[usize::from(node)] {
+            for edge in &graph.edges[node as usize] {
                 if distances
                     .get(&edge.to)
                     .is_none_or(|&known| known > distance + 1)
@@ -30,11 +30,11 @@ pub fn distances(graph: &Graph) -> BTreeMap<u8, usize> {
 }
 
 /// Nodes that `from` reaches over edges that `takes` allows, itself only if a cycle leads back.
-fn reaches(graph: &Graph, from: u8, takes: &impl Fn(u8, &Edge) -> bool) -> BTreeSet<u8> {
+fn reaches(graph: &Graph, from: u32, takes: &impl Fn(u32, &Edge) -> bool) -> BTreeSet<u32> {
     let mut seen = BTreeSet::new();
     let mut todo = vec![from];
     while let Some(node) = todo.pop() {
-        for edge in graph.edges[usize::from(node)]
+        for edge in graph.edges[node as usize]
             .iter()
             .filter(|edge| takes(node, edge))
         {
@@ -47,7 +47,7 @@ fn reaches(graph: &Graph, from: u8, takes: &impl Fn(u8, &Edge) -> bool) -> BTree
 }
 
 /// The least distance of a reachable node of which `holds` is true.
-pub fn nearest(graph: &Graph, holds: impl Fn(u8) -> bool) -> Option<usize> {
+pub fn nearest(graph: &Graph, holds: impl Fn(u32) -> bool) -> Option<usize> {
     distances(graph)
         .into_iter()
         .filter(|&(node, _)| holds(node))
@@ -56,65 +56,64 @@ pub fn nearest(graph: &Graph, holds: impl Fn(u8) -> bool) -> Option<usize> {
 }
 
 pub fn bad_state(graph: &Graph) -> Option<usize> {
-    nearest(graph, |node| graph.bad[usize::from(node)])
+    nearest(graph, |node| graph.bad[node as usize])
 }
 
 pub fn bad_edge(graph: &Graph) -> Option<usize> {
     nearest(graph, |node| {
-        graph.edges[usize::from(node)].iter().any(|edge| edge.bad)
+        graph.edges[node as usize].iter().any(|edge| edge.bad)
     })
     .map(|distance| distance + 1)
 }
 
 pub fn stuck(graph: &Graph) -> Option<usize> {
-    let moves = |node: u8| {
-        graph.edges[usize::from(node)]
+    let moves = |node: u32| {
+        graph.edges[node as usize]
             .iter()
             .any(|edge| edge.role != Role::Fault && edge.to != node)
     };
-    nearest(graph, |node| !graph.done[usize::from(node)] && !moves(node))
+    nearest(graph, |node| !graph.done[node as usize] && !moves(node))
 }
 
 pub fn cannot_recover(graph: &Graph) -> Option<usize> {
     nearest(graph, |node| {
         let reached = reaches(graph, node, &|_, edge| edge.role != Role::Fault);
-        !graph.done[usize::from(node)] && !reached.iter().any(|&node| graph.done[usize::from(node)])
+        !graph.done[node as usize] && !reached.iter().any(|&node| graph.done[node as usize])
     })
 }
 
 pub fn rank(graph: &Graph) -> Option<usize> {
-    let rank = |node: u8| graph.ranks[usize::from(node)];
-    let rises = |node: u8| {
-        graph.edges[usize::from(node)]
+    let rank = |node: u32| graph.ranks[node as usize];
+    let rises = |node: u32| {
+        graph.edges[node as usize]
             .iter()
             .any(|edge| edge.role == Role::Step && rank(edge.to) >= rank(node))
     };
-    nearest(graph, |node| !graph.done[usize::from(node)] && rises(node))
-        .map(|distance| distance + 1)
+    nearest(graph, |node| !graph.done[node as usize] && rises(node)).map(|distance| distance + 1)
 }
 
 /// The nearest node of a cycle that a fair run can go round for ever: tried with every set of nodes that such a run
 /// could visit infinitely often.
 pub fn fair_livelock(graph: &Graph) -> Option<usize> {
-    let reachable: Vec<u8> = distances(graph)
+    let reachable: Vec<u32> = distances(graph)
         .into_keys()
-        .filter(|&node| !graph.done[usize::from(node)])
+        .filter(|&node| !graph.done[node as usize])
         .collect();
     assert!(reachable.len() < 16);
     let mut fair = BTreeSet::new();
     for subset in 1_u32..1 << reachable.len() {
-        let inside = |node: u8| {
+        let inside = |node: u32| {
             reachable
                 .iter()
                 .position(|&at| at == node)
                 .is_some_and(|at| subset >> at & 1 == 1)
         };
-        let nodes: Vec<u8> = reachable
+        let nodes: Vec<u32> = reachable
             .iter()
             .copied()
             .filter(|&node| inside(node))
             .collect();
-        let takes = |_: u8, edge: &Edge| edge.role == Role::Step && inside(edge.to);
+        let takes = |_: u32, edge: &Edge| edge.role == Role::Step && inside(edge.to);
         let is_connected = nodes
             .iter()
             .all(|&node| reaches(graph, node, &takes).len() == nodes.len());
@@ -126,10 +125,10 @@ pub fn fair_livelock(graph: &Graph) -> Option<usize> {
 }
 
 /// Whether a run that takes every step among `nodes` again and again takes, or finds disabled, every class.
-fn is_fair(graph: &Graph, nodes: &[u8], inside: &impl Fn(u8) -> bool) -> bool {
+fn is_fair(graph: &Graph, nodes: &[u32], inside: &impl Fn(u32) -> bool) -> bool {
     (0..64).all(|class| {
-        let of_class = |node: u8| {
-            let edges = graph.edges[usize::from(node)].iter();
+        let of_class = |node: u32| {
+            let edges = graph.edges[node as usize].iter();
             edges.filter(|edge| edge.class == Some(class) && edge.role != Role::Fault)
         };
         nodes.iter().any(|&node| of_class(node).next().is_none())

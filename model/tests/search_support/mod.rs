@@ -9,7 +9,7 @@ use stateright::Model;
 /// A graph written down edge by edge. State and packed state are the node.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    pub initial: Vec<u8>,
+    pub initial: Vec<u32>,
     pub edges: Vec<Vec<Edge>>,
     pub done: Vec<bool>,
     /// Nodes that the property `state` forbids.
@@ -17,19 +17,21 @@ pub struct Graph {
     pub ranks: Vec<u64>,
     pub outside: Vec<bool>,
     /// Goal `i` is reached on an edge into this node.
-    pub goals: Vec<u8>,
+    pub goals: Vec<u32>,
+    /// Whether the property of edges goes by the name of that of states.
+    pub has_one_name: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edge {
-    pub to: u8,
+    pub to: u32,
     pub role: Role,
     pub class: Option<u8>,
     /// Forbidden by the property `edge`.
     pub bad: bool,
 }
 
-pub fn step(to: u8) -> Edge {
+pub fn step(to: u32) -> Edge {
     Edge {
         to,
         role: Role::Step,
@@ -38,7 +40,7 @@ pub fn step(to: u8) -> Edge {
     }
 }
 
-pub fn edge(to: u8, role: Role) -> Edge {
+pub fn edge(to: u32, role: Role) -> Edge {
     Edge { role, ..step(to) }
 }
 
@@ -54,6 +56,7 @@ impl Graph {
             ranks: Vec::new(),
             outside: vec![false; nodes],
             goals: Vec::new(),
+            has_one_name: false,
         }
     }
 
@@ -72,15 +75,15 @@ impl Graph {
         let degree = 1 + random.below(4);
         let mut graph = Graph::new(Vec::new());
         graph.initial = (0..=random.below(2))
-            .map(|_| random.below(nodes) as u8)
+            .map(|_| random.below(nodes) as u32)
             .collect();
         let (is_layered, has_classes) = (random.below(3) == 0, random.below(2) == 0);
         for node in 0..nodes {
             let edges = (0..random.below(degree + 1)).map(|_| Edge {
                 to: if is_layered {
-                    (node + random.below(nodes - node)) as u8
+                    (node + random.below(nodes - node)) as u32
                 } else {
-                    random.below(nodes) as u8
+                    random.below(nodes) as u32
                 },
                 role: pick_role(random),
                 class: if has_classes && random.below(3) > 0 {
@@ -102,25 +105,25 @@ impl Graph {
 }
 
 impl Model for Graph {
-    type State = u8;
+    type State = u32;
     /// The node it starts from, its place among the node's edges, and itself.
-    type Action = (u8, usize, EdgeKey);
+    type Action = (u32, usize, EdgeKey);
 
-    fn init_states(&self) -> Vec<u8> {
+    fn init_states(&self) -> Vec<u32> {
         self.initial.clone()
     }
 
-    fn actions(&self, node: &u8, actions: &mut Vec<Self::Action>) {
-        let edges = self.edges[usize::from(*node)].iter().enumerate();
+    fn actions(&self, node: &u32, actions: &mut Vec<Self::Action>) {
+        let edges = self.edges[*node as usize].iter().enumerate();
         actions.extend(edges.map(|(at, edge)| (*node, at, EdgeKey(*edge))));
     }
 
-    fn next_state(&self, _: &u8, (_, _, EdgeKey(edge)): Self::Action) -> Option<u8> {
+    fn next_state(&self, _: &u32, (_, _, EdgeKey(edge)): Self::Action) -> Option<u32> {
         Some(edge.to)
     }
 
-    fn within_boundary(&self, node: &u8) -> bool {
-        !self.outside[usize::from(*node)]
+    fn within_boundary(&self, node: &u32) -> bool {
+        !self.outside[*node as usize]
     }
 
     // stateright stops at once when there is nothing to check.
@@ -134,37 +137,38 @@ impl Model for Graph {
 pub struct EdgeKey(pub Edge);
 
 impl Checkable for Graph {
-    type Packed = u8;
+    type Packed = u32;
 
-    fn pack(&self, node: &u8) -> u8 {
+    fn pack(&self, node: &u32) -> u32 {
         *node
     }
 
-    fn unpack(&self, packed: &u8) -> u8 {
+    fn unpack(&self, packed: &u32) -> u32 {
         *packed
     }
 
-    fn check_state(&self, node: &u8, judge: &mut Judge) {
-        judge.require("state", !self.bad[usize::from(*node)], || {
+    fn check_state(&self, node: &u32, judge: &mut Judge) {
+        judge.require("state", !self.bad[*node as usize], || {
             format!("node {node}")
         });
     }
 
     fn check_edge(
         &self,
-        from: &u8,
+        from: &u32,
         (_, _, EdgeKey(edge)): &Self::Action,
-        to: &u8,
+        to: &u32,
         judge: &mut Judge,
     ) {
-        judge.require("edge", !edge.bad, || format!("{from} -> {to}"));
+        let name = if self.has_one_name { "state" } else { "edge" };
+        judge.require(name, !edge.bad, || format!("{from} -> {to}"));
     }
 
     fn goal_names(&self) -> Vec<&'static str> {
         ["first", "second"][..self.goals.len()].to_vec()
     }
 
-    fn goals(&self, _: &u8, _: &Self::Action, to: &u8) -> u128 {
+    fn goals(&self, _: &u32, _: &Self::Action, to: &u32) -> u128 {
         self.goals
             .iter()
             .zip(0..)
@@ -172,8 +176,8 @@ impl Checkable for Graph {
             .sum()
     }
 
-    fn is_done(&self, node: &u8) -> bool {
-        self.done[usize::from(*node)]
+    fn is_done(&self, node: &u32) -> bool {
+        self.done[*node as usize]
     }
 
     fn role(&self, (_, _, EdgeKey(edge)): &Self::Action) -> Role {
@@ -184,8 +188,8 @@ impl Checkable for Graph {
         edge.class
     }
 
-    fn rank(&self, node: &u8) -> Option<u64> {
-        self.ranks.get(usize::from(*node)).copied()
+    fn rank(&self, node: &u32) -> Option<u64> {
+        self.ranks.get(*node as usize).copied()
     }
 }
 

@@ -12,6 +12,7 @@
 //! the classes up.
 
 use super::scc::Digraph;
+use super::sweep::Joins;
 use super::{Answer, Context};
 use crate::search::bits::WORD;
 use crate::search::checkable::{Checkable, Role};
@@ -36,10 +37,8 @@ struct Remains {
 
 impl<M: Checkable> Context<'_, M> {
     pub(super) fn livelock(&self) -> Answer<M> {
-        let ends = self.close(self.graph.done.clone(), |edges, set| {
-            edges
-                .iter()
-                .all(|&(target, role)| role != Role::Step || set.get(target as usize))
+        let ends = self.close(&self.graph.done, Joins::OnNone, |role, is_in| {
+            !is_in && role == Role::Step
         })?;
         let count = ends.zeros().count();
         if count == 0 {

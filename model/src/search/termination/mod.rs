@@ -7,13 +7,13 @@ mod recover;
 mod scc;
 mod sweep;
 
-use super::bfs::finding;
 use super::checkable::Checkable;
+use super::conclude::finding;
 use super::graph::Graph;
 use super::options::Options;
 use super::report::{Finding, Kind, Pass, PassOutcome, Why};
 use super::trace::{Replayer, Trace};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
 /// What every pass works on.
@@ -22,6 +22,9 @@ pub(super) struct Context<'a, M: Checkable> {
     pub(super) replayer: &'a Replayer<'a, M>,
     pub(super) options: &'a Options,
     pub(super) started: Instant,
+    pub(super) has_rank: bool,
+    /// Sweeps over the edges so far.
+    pub(super) sweeps: AtomicU32,
 }
 
 /// What a pass may answer: it holds, or a counterexample; or why it could not say.
@@ -36,12 +39,6 @@ impl<M: Checkable> Context<'_, M> {
         why: &mut Option<Why>,
     ) -> Vec<Pass> {
         let wanted = self.options.passes;
-        let has_rank = self
-            .replayer
-            .model
-            .init_states()
-            .iter()
-            .any(|s| self.replayer.model.rank(s).is_some());
         vec![
             self.judged_before(Kind::Stuck, wanted.stuck, is_whole, shown),
             self.pass(
@@ -60,7 +57,7 @@ impl<M: Checkable> Context<'_, M> {
                 why,
                 Self::livelock,
             ),
-            if has_rank {
+            if self.has_rank {
                 self.judged_before(Kind::Rank, wanted.rank, is_whole, shown)
             } else {
                 not_run(Kind::Rank, "the model has no measure")
@@ -87,6 +84,7 @@ impl<M: Checkable> Context<'_, M> {
         Pass {
             name: kind.tier(),
             outcome,
+            sweeps: 0,
             seconds: 0.0,
         }
     }
@@ -121,6 +119,7 @@ impl<M: Checkable> Context<'_, M> {
         Pass {
             name: kind.tier(),
             outcome,
+            sweeps: self.sweeps.swap(0, Relaxed),
             seconds: started.elapsed().as_secs_f64(),
         }
     }
@@ -152,6 +151,7 @@ fn not_run(kind: Kind, why: &'static str) -> Pass {
     Pass {
         name: kind.tier(),
         outcome: PassOutcome::NotRun(why),
+        sweeps: 0,
         seconds: 0.0,
     }
 }

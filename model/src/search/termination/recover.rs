@@ -2,6 +2,7 @@
 //!
 //! A fault may never happen, so a state that only a crash can lead out of is lost as well; the text tells the two apart.
 
+use super::sweep::Joins;
 use super::{Answer, Context};
 use crate::search::checkable::{Checkable, Role};
 use crate::search::report::Why;
@@ -9,18 +10,14 @@ use crate::search::report::Why;
 impl<M: Checkable> Context<'_, M> {
     pub(super) fn recover(&self) -> Answer<M> {
         let graph = self.graph;
-        let recovers = self.close(graph.done.clone(), |edges, set| {
-            edges
-                .iter()
-                .any(|&(target, role)| role != Role::Fault && set.get(target as usize))
+        let recovers = self.close(&graph.done, Joins::OnAny, |role, is_in| {
+            is_in && role != Role::Fault
         })?;
         // States are numbered breadth first, so the first that is left has the shortest path.
         let Some(lost) = recovers.zeros().next() else {
             return Ok(None);
         };
-        let with_faults = self.close(graph.done.clone(), |edges, set| {
-            edges.iter().any(|&(target, _)| set.get(target as usize))
-        })?;
+        let with_faults = self.close(&graph.done, Joins::OnAny, |_, is_in| is_in)?;
         let text = if with_faults.get(lost) {
             "only a fault could lead from here to done"
         } else {
