@@ -2,7 +2,6 @@
 
 use crate::search::{Judge, Kind as Tier};
 use crate::world::World;
-use crate::world::clock::Moment;
 use crate::world::row::{LATEST, Row};
 use crate::world::state::State;
 use hydra_protocol::{Kind, Outcome, Protocol, Status, StepState};
@@ -10,21 +9,19 @@ use hydra_schedule::Property;
 
 pub(crate) fn of_state<P: Protocol + ?Sized + Sync + 'static>(world: &World<P>, state: &State, judge: &mut Judge) {
     for execution in 0..world.layout.executions {
-        let row = state.row(execution, &world.layout, &world.plans);
-        let holders = (0..world.layout.workers)
-            .filter(|&worker| {
-                state
-                    .drive(worker, execution, &world.layout, &world.plans)
-                    .is_some_and(|drive| drive.epoch == LATEST)
-            })
-            .count();
+        let holders = (0..world.layout.workers).filter(|&worker| state.holds_latest(worker, execution)).count();
         judge.require(Property::LeaseExclusive.id(), holders < 2, || {
             format!("{holders} workers hold a lease on W{} under the same epoch", execution + 1)
         });
-        judge.require(Property::NothingStuck.id(), row.due() != Some(Moment::Never), || {
+        let is_never_due = state.is_never_due(execution);
+        judge.require(Property::NothingStuck.id(), !is_never_due, || {
             format!("W{} is open and never due", execution + 1)
         });
-        judge.require(Property::TimerNotLost.id(), !(row.due() == Some(Moment::Never) && has_timer(&row)), || {
+        if !is_never_due && !world.plans.has_transactional() {
+            continue;
+        }
+        let row = state.row(execution, &world.layout, &world.plans);
+        judge.require(Property::TimerNotLost.id(), !(is_never_due && has_timer(&row)), || {
             format!("W{} sleeps, and nothing will wake it", execution + 1)
         });
         for (at, step) in row.steps.iter().enumerate() {
@@ -60,9 +57,7 @@ pub fn blames<P: Protocol + ?Sized + Sync + 'static>(world: &World<P>, tier: Tie
     let mut blamed = vec![own];
     let rows = (0..world.layout.executions).map(|at| (at, state.row(at, &world.layout, &world.plans)));
     for (at, row) in rows.filter(|(_, row)| !row.is_ended()) {
-        let is_held = (0..world.layout.workers).any(|worker| {
-            state.drive(worker, at, &world.layout, &world.plans).is_some_and(|drive| drive.epoch == LATEST)
-        });
+        let is_held = (0..world.layout.workers).any(|worker| state.holds_latest(worker, at));
         let is_leased = matches!(row.execution.map(|execution| execution.status), Some(Status::Leased { .. }));
         let has_orphan = row
             .steps

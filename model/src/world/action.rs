@@ -1,7 +1,7 @@
 //! Everything that can happen, and when it can.
 
 use super::World;
-use super::bounds::Body;
+use super::bounds::{Body, EXECUTIONS_MAX};
 use super::clock::{LEASE, Moment, NOW};
 use super::drive::Drive;
 use super::row::{LATEST, Row};
@@ -191,8 +191,10 @@ impl Action {
 impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     pub(super) fn enumerate(&self, state: &State, actions: &mut Vec<Action>) {
         let faults = &self.bounds.faults;
+        let mut rows = [Row::NONE; EXECUTIONS_MAX];
         for execution in 0..self.layout.executions {
-            self.of_execution(state, execution, actions);
+            rows[execution] = state.row(execution, &self.layout, &self.plans);
+            self.of_execution(state, execution, &rows[execution], actions);
         }
         for worker in 0..self.layout.workers {
             let id = worker as u8;
@@ -212,7 +214,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
                 actions.push(Action::Crash(id));
             }
             for execution in 0..self.layout.executions {
-                self.of_worker(state, worker, execution, actions);
+                self.of_worker(state, worker, execution, &rows[execution], actions);
             }
         }
         if state.late != 0 {
@@ -220,9 +222,8 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         }
     }
 
-    fn of_execution(&self, state: &State, execution: usize, actions: &mut Vec<Action>) {
+    fn of_execution(&self, state: &State, execution: usize, row: &Row, actions: &mut Vec<Action>) {
         let id = execution as u8;
-        let row = state.row(execution, &self.layout, &self.plans);
         let Some(there) = row.execution else {
             actions.push(Action::Start(id));
             return;
@@ -231,7 +232,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             actions.extend([Action::StartAgain(id), Action::StartOther(id), Action::Cancel(id)]);
         }
         if self.bounds.operator {
-            self.of_operator(&row, &there, id, actions);
+            self.of_operator(row, &there, id, actions);
         }
         if there.is_ended() {
             return;
@@ -276,19 +277,16 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     fn is_renewed(&self, state: &State, execution: usize) -> bool {
         self.renews
             && (0..self.layout.workers).any(|worker| {
-                state.flags[worker] & (PAUSED | PARTITIONED) == 0
-                    && state
-                        .drive(worker, execution, &self.layout, &self.plans)
-                        .is_some_and(|drive| drive.epoch == LATEST)
+                state.flags[worker] & (PAUSED | PARTITIONED) == 0 && state.holds_latest(worker, execution)
             })
     }
 
-    fn of_worker(&self, state: &State, worker: usize, execution: usize, actions: &mut Vec<Action>) {
+    fn of_worker(&self, state: &State, worker: usize, execution: usize, row: &Row, actions: &mut Vec<Action>) {
         let (id, of) = (worker as u8, execution as u8);
         let is_cut_off = state.is(worker, PARTITIONED);
         match state.drive(worker, execution, &self.layout, &self.plans) {
             None if is_cut_off => {}
-            None => self.claims(state, worker, execution, actions),
+            None => self.claims(state, worker, execution, row, actions),
             Some(drive) => {
                 if !is_cut_off {
                     actions.push(Action::Beat(id, of));
@@ -297,14 +295,13 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
                 if self.bounds.faults.duplicate && state.late == 0 {
                     self.copies(&drive, worker, execution, actions);
                 }
-                self.local(state, &drive, worker, execution, actions);
+                self.local(state, &drive, worker, execution, row, actions);
             }
         }
     }
 
-    fn claims(&self, state: &State, worker: usize, execution: usize, actions: &mut Vec<Action>) {
+    fn claims(&self, state: &State, worker: usize, execution: usize, row: &Row, actions: &mut Vec<Action>) {
         let (id, of) = (worker as u8, execution as u8);
-        let row = state.row(execution, &self.layout, &self.plans);
         let driven = state.drives[worker].iter().filter(|&&drive| drive != 0).count();
         if row.execution.is_none() || driven >= self.bounds.at_a_time {
             return;
@@ -314,7 +311,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         }
         if row.due() != Some(Moment::Due) {
             // Alike for all workers that have nothing in memory: the first stands for them.
-            let is_first = (0..worker).all(|other| state.drives[other] != [0; super::bounds::EXECUTIONS_MAX] || state.flags[other] != 0);
+            let is_first = (0..worker).all(|other| state.drives[other] != [0; EXECUTIONS_MAX] || state.flags[other] != 0);
             if is_first {
                 actions.push(Action::ClaimEarly(id, of));
             }
@@ -370,7 +367,15 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     }
 
     /// What a worker does without the store.
-    fn local(&self, state: &State, drive: &Drive, worker: usize, execution: usize, actions: &mut Vec<Action>) {
+    fn local(
+        &self,
+        state: &State,
+        drive: &Drive,
+        worker: usize,
+        execution: usize,
+        row: &Row,
+        actions: &mut Vec<Action>,
+    ) {
         let (id, of) = (worker as u8, execution as u8);
         let faults = &self.bounds.faults;
         for at in 0..self.layout.steps {
@@ -380,7 +385,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
                 step::Phase::Asking(Command::Settle { settlement: Settlement::Succeeded, .. })
                     if self.plans.kinds[at] == Kind::Transactional
                         && !state.is(worker, PARTITIONED)
-                        && self.runs_in_transaction(state, execution, at, &machine.phase) =>
+                        && self.runs_in_transaction(row, at, &machine.phase) =>
                 {
                     self.ends(worker, execution, at, true, actions);
                 }

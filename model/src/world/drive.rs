@@ -111,6 +111,12 @@ impl Drive {
     }
 }
 
+/// [`Drive::decode`]`.epoch == LATEST`, straight from the word.
+#[inline]
+pub(super) fn holds_latest(word: u64) -> bool {
+    word & 7 != 0 && word >> 3 & 1 == 1
+}
+
 fn set_epoch(command: &mut Command, new: Epoch) {
     match command {
         Command::Heartbeat { epoch, .. }

@@ -85,6 +85,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     }
 
     fn put_row(&self, to: &mut State, execution: usize, row: &Row) {
+        to.seen.is_beyond |= row.is_beyond(&self.layout, &self.plans);
         to.rows[execution] = row.encode(&self.layout);
     }
 
@@ -126,9 +127,8 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         if matches!(row.execution.map(|execution| execution.status), Some(Status::Leased { .. })) {
             to.seen.reach(Goal::LeaseEnded);
             for worker in 0..self.layout.workers {
-                let Some(drive) = to.drive(worker, execution, &self.layout, &self.plans) else { continue };
                 let is_healthy = to.flags[worker] & (PAUSED | PARTITIONED) == 0;
-                to.seen.require(Property::LeaseKept, !(is_healthy && drive.epoch == LATEST));
+                to.seen.require(Property::LeaseKept, !(is_healthy && to.holds_latest(worker, execution)));
             }
             self.stop_holders(to, execution);
         }

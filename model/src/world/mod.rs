@@ -136,10 +136,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> Model for World<P> {
 
     fn within_boundary(&self, state: &State) -> bool {
         // Beyond the highest attempt that can be stored, attempts could not be told apart.
-        (0..self.layout.executions).all(|execution| {
-            let row = state.row(execution, &self.layout, &self.plans);
-            row.steps.iter().flatten().all(|step| step.attempt < self.layout.attempt_max() || self.layout.attempt_max() <= self.bounds.attempts)
-        })
+        !state.seen.is_beyond
     }
 }
 

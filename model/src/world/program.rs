@@ -62,6 +62,10 @@ impl Plans {
         }
     }
 
+    pub(crate) fn has_transactional(&self) -> bool {
+        self.kinds[..self.len].contains(&Kind::Transactional)
+    }
+
     /// Whether the workflow asks for a step, once it has seen `delivered` outcomes, all good.
     pub(super) fn asks_for(&self, step: usize, delivered: u32) -> bool {
         match self.shape {

@@ -94,6 +94,12 @@ impl Row {
         }
     }
 
+    /// Whether an attempt is so high that the next could not be told from it.
+    pub(super) fn is_beyond(&self, layout: &Layout, plans: &Plans) -> bool {
+        let max = layout.attempt_max();
+        max > plans.attempts && self.steps.iter().flatten().any(|step| step.attempt >= max)
+    }
+
     pub(super) fn encode(&self, layout: &Layout) -> u64 {
         let mut word = Writer::default();
         match &self.execution {
@@ -165,6 +171,12 @@ impl Row {
 /// Whether `kind` has a body whose entries must be counted.
 pub(super) fn counts_entries(kind: Kind) -> bool {
     kind == Kind::AtMostOnce
+}
+
+/// [`Row::due`]` == Some(Never)`, straight from the word.
+#[inline]
+pub(super) fn is_never_due(word: u64) -> bool {
+    matches!(word & 15, 3 | 6)
 }
 
 const FAILURES: [Failure; 7] = [

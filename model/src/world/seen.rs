@@ -8,11 +8,13 @@ use hydra_schedule::Property;
 pub struct Seen {
     broken: u32,
     goals: u128,
+    /// The state lies outside of the model.
+    pub(super) is_beyond: bool,
 }
 
 impl Seen {
     /// Nothing noticed.
-    pub const NOTHING: Seen = Seen { broken: 0, goals: 0 };
+    pub const NOTHING: Seen = Seen { broken: 0, goals: 0, is_beyond: false };
 
     /// Demands that `property` holds on this edge.
     #[inline]

@@ -64,6 +64,18 @@ impl State {
         Drive::decode(self.drives[worker][execution], layout, plans)
     }
 
+    /// Whether a worker drives an execution, and believes to do so under the latest epoch.
+    #[inline]
+    pub(crate) fn holds_latest(&self, worker: usize, execution: usize) -> bool {
+        super::drive::holds_latest(self.drives[worker][execution])
+    }
+
+    /// Whether an execution is open and never due.
+    #[inline]
+    pub(crate) fn is_never_due(&self, execution: usize) -> bool {
+        super::row::is_never_due(self.rows[execution])
+    }
+
     pub(crate) fn is(&self, worker: usize, flag: u8) -> bool {
         self.flags[worker] & flag != 0
     }

@@ -120,17 +120,10 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     }
 
     /// Whether the store would run the body of a transactional step upon this request.
-    pub(super) fn runs_in_transaction(
-        &self,
-        state: &super::state::State,
-        execution: usize,
-        step: usize,
-        phase: &step::Phase,
-    ) -> bool {
+    pub(super) fn runs_in_transaction(&self, row: &Row, step: usize, phase: &step::Phase) -> bool {
         let step::Phase::Asking(command @ Command::Settle { settlement: Settlement::Succeeded, .. }) = phase else {
             return false;
         };
-        let row = state.row(execution, &self.layout, &self.plans);
         self.decide(&row.rows(Some(step)), command).is_ok_and(|commit| commit.step.is_some())
     }
 }
