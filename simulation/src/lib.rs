@@ -8,4 +8,7 @@
 //! - [`report`]: tells it to people and to machines.
 
 pub mod history;
+pub mod oracle;
+pub mod report;
+pub mod shrink;
 pub mod workload;

@@ -45,7 +45,8 @@ fn a_seed_means_the_same_for_ever() {
     let workload = Workload::generate(
         42,
         &Shape {
-            executions: 2,
+            executions: 3,
+            swarm: false,
             ..Shape::default()
         },
     );
