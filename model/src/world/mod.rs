@@ -85,6 +85,13 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         self
     }
 
+    /// The same, forgetting what was seen so far and what is known of the rules beforehand.
+    pub(crate) fn watching_anew(mut self) -> Self {
+        self.watches = true;
+        self.differs = AtomicBool::new(false);
+        self
+    }
+
     /// Whether the rules have answered anything so far that the reference would not have.
     pub fn differs(&self) -> bool {
         self.differs.load(Relaxed)

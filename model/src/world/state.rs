@@ -17,10 +17,10 @@ pub(super) const PACKED_BITS: u32 = 256;
 /// Everything there is at one moment. [`World`](super::World) reads it.
 #[derive(Clone, Copy)]
 pub struct State {
-    pub(super) rows: [u64; EXECUTIONS_MAX],
+    pub(crate) rows: [u64; EXECUTIONS_MAX],
     /// Of each worker, what it has in memory of each execution; zero for nothing.
-    pub(super) drives: [[u64; EXECUTIONS_MAX]; WORKERS_MAX],
-    pub(super) flags: [u8; WORKERS_MAX],
+    pub(crate) drives: [[u64; EXECUTIONS_MAX]; WORKERS_MAX],
+    pub(crate) flags: [u8; WORKERS_MAX],
     pub(super) late: u64,
     /// What was noticed on the way here. No part of the state: it says how this state was reached, and is not stored.
     pub(super) seen: Seen,
