@@ -1,0 +1,198 @@
+//! The table of properties, in the order of the enum.
+
+use super::{Kind, Property, PropertyInfo};
+
+const fn row(
+    property: Property,
+    kind: Kind,
+    sentence: &'static str,
+    precise: &'static str,
+    when_broken: &'static str,
+) -> PropertyInfo {
+    PropertyInfo {
+        property,
+        kind,
+        sentence,
+        precise,
+        when_broken,
+    }
+}
+
+/// Every property in words; `PROPERTIES[property as usize]` is its row.
+pub const PROPERTIES: [PropertyInfo; Property::ALL.len()] = [
+    row(
+        Property::CheckpointImmutable,
+        Kind::Safety,
+        "A step that is done stays done, with the same result.",
+        "A step is checkpointed at most once; after that its outcome and value never change, and no attempt of it begins.",
+        "a finished step's result was overwritten or run again",
+    ),
+    row(
+        Property::EffectOnceTransactional,
+        Kind::Safety,
+        "What a step writes through the store happens exactly once.",
+        "For each transactional step, the effect and the checkpoint commit in one transaction: at most one committed effect, and one if and only if the step is checkpointed as succeeded.",
+        "a row that should exist once exists twice, or exists without its checkpoint",
+    ),
+    row(
+        Property::EffectOnceKeyed,
+        Kind::Safety,
+        "The customer is charged once.",
+        "For each keyed step, every attempt presents the same idempotency key, so a receiver that honours the key performs one effect; no two distinct keys are presented for one step.",
+        "the customer is charged twice",
+    ),
+    row(
+        Property::BodyAtMostOnce,
+        Kind::Safety,
+        "A step declared at-most-once is never run a second time.",
+        "For each at-most-once step, its body is entered at most once over all workers and attempts.",
+        "a step that may run only once ran twice",
+    ),
+    row(
+        Property::SuccessNeverRerun,
+        Kind::Safety,
+        "What is known to have succeeded is not done again.",
+        "Once the engine knows that a body succeeded, including one whose result could not be encoded or decoded, that body is never entered again.",
+        "a step that succeeded was run again",
+    ),
+    row(
+        Property::LeaseExclusive,
+        Kind::Safety,
+        "Only one worker drives an execution.",
+        "At no moment do two workers hold a current lease of one execution, and no write of two workers under one epoch is accepted.",
+        "two workers drove one execution at the same time",
+    ),
+    row(
+        Property::EpochFenced,
+        Kind::Safety,
+        "A worker that lost its lease changes nothing any more.",
+        "With g the number of claims of an execution so far (a ghost count, not the engine's own number), a write is accepted only from the worker of claim g; and the engine's epoch rises at every claim and never falls.",
+        "a worker that had lost its lease still changed the execution",
+    ),
+    row(
+        Property::AttemptsBounded,
+        Kind::Safety,
+        "A step that keeps failing is given up after its last attempt.",
+        "The number of attempts of a step that began, those ended by a crash included, never exceeds its maximum.",
+        "a failing step is retried without end",
+    ),
+    row(
+        Property::BudgetHonest,
+        Kind::Safety,
+        "A step gets all the attempts it was promised.",
+        "The retry budget of a step falls by one when an attempt begins and at no other event: not by a lost reply, a failed claim, a worker without the workflow, or a decode error.",
+        "a step was given up before its attempts were used",
+    ),
+    row(
+        Property::BackoffBounded,
+        Kind::Safety,
+        "Retries come slower and slower, within limits.",
+        "The delay before each retry lies within [initial * (1 - jitter), cap], and apart from jitter never falls from one retry to the next.",
+        "the pause between retries fell or vanished",
+    ),
+    row(
+        Property::StatusLegal,
+        Kind::Safety,
+        "What has ended stays ended.",
+        "The status of an execution changes only along the transition table; a terminal status is final, but for a failed one that an operator retries.",
+        "an execution that had ended changed its status",
+    ),
+    row(
+        Property::OutcomeTrue,
+        Kind::Safety,
+        "The status tells what happened.",
+        "An execution is failed only if something in it failed, never though every step succeeded; it is succeeded only if every step it awaited is settled.",
+        "the status contradicts what happened",
+    ),
+    row(
+        Property::RowsConsistent,
+        Kind::Safety,
+        "The database never contradicts itself.",
+        "After every commit the row invariants hold: a leased execution has an owner, an epoch and a due time; a terminal one has none; every step belongs to an execution; a settled step has an outcome.",
+        "the database contradicts itself",
+    ),
+    row(
+        Property::StepUnique,
+        Kind::Safety,
+        "There is one record for each step.",
+        "For each execution and step there is at most one row, and it is found under the same name by which it was written.",
+        "one step has two records",
+    ),
+    row(
+        Property::ReplayFaithful,
+        Kind::Safety,
+        "After a crash the program sees what it saw before.",
+        "Every value a workflow reads from a checkpoint equals the value that the live run read; an execution under faults is observably equal to some run of it without faults.",
+        "after a restart the program saw other values than before",
+    ),
+    row(
+        Property::TimerNotEarly,
+        Kind::Safety,
+        "A sleep lasts at least as long as asked.",
+        "A timer fires at or after the due time that was recorded when it was set, on the store's clock.",
+        "a sleep ended too early",
+    ),
+    row(
+        Property::TimerNotLost,
+        Kind::Progress,
+        "A sleep ends, even if no worker was up when it was due.",
+        "A due timer of an open execution fires within the declared recovery time of a moment from which a worker is up and connected.",
+        "a sleeping execution never woke",
+    ),
+    row(
+        Property::StartIdempotent,
+        Kind::Safety,
+        "Starting twice under one id starts once.",
+        "Starts with one id and one input create one execution and return it; a start with that id and another input is a conflict and changes nothing.",
+        "one start made two executions, or took another's input",
+    ),
+    row(
+        Property::CancelClean,
+        Kind::Safety,
+        "What is cancelled stops and leaves nothing behind.",
+        "When an execution is cancelled or has ended, no step of it is open, and after that no attempt begins, no step settles and no timer fires.",
+        "a cancelled or ended execution went on working",
+    ),
+    row(
+        Property::InDoubtShown,
+        Kind::Safety,
+        "If nobody can know whether it happened, you are told so.",
+        "An at-most-once step whose body was entered and whose outcome was not recorded is settled as in doubt: never entered again, never recorded as failed or succeeded by the engine alone.",
+        "a step that may have happened was called failed or run again",
+    ),
+    row(
+        Property::NothingStuck,
+        Kind::Progress,
+        "No execution stands still for ever.",
+        "In every reachable state, an execution that has not ended has a due time or a lease, and some event other than a fault is enabled for it.",
+        "an execution is stuck for ever",
+    ),
+    row(
+        Property::CanComplete,
+        Kind::Progress,
+        "Whatever happened, it can still be finished.",
+        "From every reachable state there is a path without further faults on which every execution ends.",
+        "an execution can no longer be finished",
+    ),
+    row(
+        Property::Terminates,
+        Kind::Progress,
+        "Every execution ends.",
+        "On every run on which faults cease, workers that are up keep acting and due work is eventually claimed, every execution reaches a terminal status.",
+        "an execution never ends",
+    ),
+    row(
+        Property::OrphansRecovered,
+        Kind::Progress,
+        "When a worker dies, another takes over its work.",
+        "An open execution whose worker is down is claimed, and its open steps begun again, by a live and connected worker within the declared recovery time.",
+        "the work of a crashed worker was never taken over",
+    ),
+    row(
+        Property::LeaseKept,
+        Kind::Safety,
+        "A healthy worker is not robbed of its work.",
+        "While a worker is up, connected and not paused, its lease is renewed before it ends and no other worker's claim of that execution is accepted.",
+        "a healthy worker lost its work to another",
+    ),
+];
