@@ -1,1 +1,3 @@
 //! A durable workflow engine: embeddable, on SQLite or in memory.
+
+pub mod store;

@@ -122,8 +122,13 @@ pub enum Wake {
 /// Why a worker gives a lease back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Release {
-    /// Nothing to do before the earliest timer or backoff: due then.
-    Parked,
+    /// Nothing to do before the earliest timer or backoff that the workflow waits for: due then. The worker says when,
+    /// for only it knows which of the open steps the workflow still wants: (1) a long sleep and a step race; (2) a
+    /// short sleep loses and stays behind; (3) woken by the earliest row, W would be claimed and parked over and over.
+    Parked {
+        /// That time, by the store's clock, as the store answered it.
+        wake: Time,
+    },
     /// The worker shuts down: due at once.
     Shutdown,
 }

@@ -9,8 +9,6 @@ pub struct Rows {
     pub execution: Option<Execution>,
     /// The row of the step that the command names, if there is one. For a retry: of the step that settled last.
     pub step: Option<Step>,
-    /// For a release: the earliest due time among the execution's waiting and sleeping steps.
-    pub wake: Option<Time>,
     /// For a start: whether the row there has the same workflow and the same input, byte for byte.
     pub same_input: bool,
 }

@@ -63,8 +63,6 @@ pub enum Rejection {
     StepSettled(Outcome),
     /// The step has no attempt under way that could be settled.
     NotRunning,
-    /// Nothing is due ever: a parked execution would never wake.
-    NothingToWaitFor,
     /// Only a failed execution can be retried or resolved.
     NotFailed,
     /// The step's outcome must be resolved before its execution is retried.
@@ -113,7 +111,6 @@ impl fmt::Display for Rejection {
             }
             Self::StepSettled(outcome) => write!(f, "the step is settled as {outcome:?}"),
             Self::NotRunning => f.write_str("the step has no attempt under way"),
-            Self::NothingToWaitFor => f.write_str("no timer and no backoff would wake the execution"),
             Self::NotFailed => f.write_str("the execution has not failed"),
             Self::Unresolved(outcome) => {
                 write!(f, "its last step is settled as {outcome:?}; resolve that step first")

@@ -95,10 +95,10 @@ pub trait Protocol {
     }
 
     /// When an execution whose lease is given back is due again.
-    fn wake_at(&self, execution: &Execution, release: Release, wake: Option<Time>, now: Time) -> Option<Time> {
+    fn wake_at(&self, execution: &Execution, release: Release, now: Time) -> Time {
         match release {
-            Release::Shutdown => Some(now),
-            Release::Parked => wake.map(|wake| execution.not_after_deadline(wake)),
+            Release::Shutdown => execution.not_after_deadline(now),
+            Release::Parked { wake } => execution.not_after_deadline(wake),
         }
     }
 

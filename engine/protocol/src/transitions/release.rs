@@ -20,8 +20,7 @@ pub fn release<P: Protocol + ?Sized>(
         return Ok(Commit::answer(&execution, Reply::Released { due_at }));
     }
     rules.fence(&execution, epoch)?;
-    // Without a time to wake at it would sleep for ever: the worker keeps it, and its lease brings it back.
-    let due_at = rules.wake_at(&execution, release, rows.wake, now).ok_or(Rejection::NothingToWaitFor)?;
+    let due_at = rules.wake_at(&execution, release, now);
     let released = Execution { status: Status::Ready { due_at }, replays: 0, ..execution };
     Ok(Commit::write(Some(execution.epoch), released, Reply::Released { due_at }))
 }

@@ -6,7 +6,6 @@
 //! | driving | nothing to do before a timer or backoff | asking | release, parked |
 //! | driving | shutdown, and no body runs any more | asking | release |
 //! | asking | answer: ended or released | gone | done |
-//! | asking | answer: nothing to wait for | driving | nothing |
 //! | asking | answer: any other rejection | gone | stop |
 //! | asking | answer lost | asking | ask the same again: it is idempotent |
 //! | any | lease lost | gone | stop |
@@ -31,7 +30,10 @@ pub enum Event {
     /// The workflow came to its end.
     Ended(Ending),
     /// Every branch of the workflow waits for a timer or a backoff: see [`idle`].
-    Blocked,
+    Blocked {
+        /// The earliest of them, by the store's clock.
+        wake: Time,
+    },
     /// The worker shuts down, and no body runs any more.
     Shutdown,
     /// The store answered.
@@ -61,18 +63,17 @@ pub fn next<P: Protocol + ?Sized>(_rules: &P, epoch: Epoch, phase: Phase, event:
         (Phase::Gone, _) => (Phase::Gone, Action::Nothing),
         (_, Event::LeaseLost) => (Phase::Gone, Action::Stop(Stop::LeaseLost)),
         (Phase::Driving, Event::Ended(ending)) => ask(Command::Finish { epoch, ending }),
-        (Phase::Driving, Event::Blocked) => ask(Command::Release { epoch, release: Release::Parked }),
+        (Phase::Driving, Event::Blocked { wake }) => ask(Command::Release { epoch, release: Release::Parked { wake } }),
         (Phase::Driving, Event::Shutdown) => ask(Command::Release { epoch, release: Release::Shutdown }),
         (Phase::Asking(command), Event::Lost) => ask(command),
         (Phase::Asking(_), Event::Answer(Ok(reply @ (Reply::Ended(_) | Reply::Released { .. })))) => {
             (Phase::Gone, Action::Done(reply))
         }
         (Phase::Asking(_), Event::Answer(Ok(reply))) => (Phase::Gone, Action::Stop(Stop::Unexpected(reply))),
-        (Phase::Asking(_), Event::Answer(Err(Rejection::NothingToWaitFor))) => (Phase::Driving, Action::Nothing),
         (Phase::Asking(_), Event::Answer(Err(rejection))) => (Phase::Gone, Action::Stop(Stop::Rejected(rejection))),
         // Late or doubled, and of no more use.
         (Phase::Driving, Event::Answer(_) | Event::Lost)
-        | (Phase::Asking(_), Event::Ended(_) | Event::Blocked | Event::Shutdown) => (phase, Action::Nothing),
+        | (Phase::Asking(_), Event::Ended(_) | Event::Blocked { .. } | Event::Shutdown) => (phase, Action::Nothing),
     }
 }
 
@@ -88,7 +89,7 @@ pub enum Idle {
     /// Keep the lease, and look again at this time of the store's clock.
     Hold(Time),
     /// Give the lease back until the earliest timer or backoff.
-    Park,
+    Park(Time),
 }
 
 /// Whether to hold or to park an execution whose earliest timer or backoff is due at `wake`.
@@ -100,6 +101,6 @@ pub fn idle(busy: bool, wake: Option<Time>, now: Time, hold: Span) -> Idle {
         _ if busy => Idle::Busy,
         None => Idle::Busy,
         Some(wake) if wake.since(now) <= hold => Idle::Hold(wake),
-        Some(_) => Idle::Park,
+        Some(wake) => Idle::Park(wake),
     }
 }

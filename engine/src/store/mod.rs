@@ -1,0 +1,81 @@
+//! Where rows live.
+//!
+//! A store loads rows, lets the core decide, and applies the commit in one transaction: it holds no decision of its
+//! own. Every store keeps this contract, and one conformance suite judges them all:
+//!
+//! * what was answered is durable; what was not answered may or may not have happened ([`StoreError::Unknown`]), and
+//!   asking again is safe;
+//! * the clock is the store's, read once per transaction;
+//! * a row that cannot be is an error that names it ([`StoreError::Corrupt`]), never a default.
+
+mod clock;
+mod error;
+mod types;
+
+pub use clock::{Clock, ManualClock, SystemClock, TokioClock};
+pub use error::StoreError;
+pub use types::*;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use hydra_protocol::Time;
+use tokio::sync::Notify;
+
+/// What every store offers. Cheap to share; methods may be called from any task.
+pub trait Store: Send + Sync + 'static {
+    /// Decides and applies one command about one execution. Durable once answered.
+    fn command(&self, request: CommandRequest) -> BoxFuture<'_, Result<Answer, StoreError>>;
+
+    /// Claims up to [`ClaimRequest::limit`] executions that are due, the longest due first, and reads their journals.
+    fn claim(&self, request: ClaimRequest) -> BoxFuture<'_, Result<Claims, StoreError>>;
+
+    /// Extends leases: one round trip for all of a worker's. The answers stand in the order of the request.
+    fn heartbeat(&self, request: HeartbeatRequest) -> BoxFuture<'_, Result<Heartbeats, StoreError>>;
+
+    /// Opens the store's transaction for a transactional body. The command (a `Settle` as succeeded) is decided first:
+    /// if it is refused, or answered from what is on record, no transaction is opened and no body may run.
+    fn transact(&self, request: CommandRequest) -> BoxFuture<'_, Result<Transact, StoreError>>;
+
+    /// One execution by its id, as it stands; none if there is none.
+    fn execution(&self, id: &ExecutionId) -> BoxFuture<'_, Result<Option<ExecutionView>, StoreError>>;
+
+    /// Steps and leases of one execution, steps by number, leases by epoch.
+    fn history(&self, key: ExecutionKey) -> BoxFuture<'_, Result<HistoryView, StoreError>>;
+
+    /// Executions that match, newest first.
+    fn list(&self, filter: ListFilter) -> BoxFuture<'_, Result<Vec<ExecutionView>, StoreError>>;
+
+    /// Notified whenever a commit through *this handle* made an execution claimable or moved a due time.
+    fn due_changed(&self) -> Arc<Notify>;
+
+    /// Notified (`notify_waiters`) whenever a commit through *this handle* ended an execution.
+    fn ended(&self) -> Arc<Notify>;
+
+    /// The store's clock.
+    fn now(&self) -> Time;
+}
+
+/// The store's own transaction, lent to one transactional body.
+///
+/// Dropped without [`Transaction::commit`], everything that the body wrote is undone, and only that.
+pub trait Transaction: Send {
+    /// Runs one statement. Parameters are `$1`, `$2`, ... on every store. Answers how many rows it changed.
+    fn execute<'a>(&'a mut self, sql: &'a str, params: &'a [Value]) -> BoxFuture<'a, Result<u64, StoreError>>;
+
+    /// Runs one query and reads all of its rows.
+    fn query<'a>(&'a mut self, sql: &'a str, params: &'a [Value])
+    -> BoxFuture<'a, Result<Vec<Vec<Value>>, StoreError>>;
+
+    /// Commits what the body wrote together with the step's checkpoint, `value`. Decided anew inside the transaction:
+    /// if the lease was lost in between, nothing is written.
+    fn commit(self: Box<Self>, value: Vec<u8>) -> BoxFuture<'static, Result<Answer, StoreError>>;
+}
+
+/// What [`Store::transact`] found.
+pub enum Transact {
+    /// Decided without a body: settled before, or refused.
+    Answered(Answer),
+    /// Run the body with this.
+    Open(Box<dyn Transaction>),
+}
