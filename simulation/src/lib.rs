@@ -7,5 +7,7 @@
 //! - [`shrink`]: makes a failing schedule short;
 //! - [`report`]: tells it to people and to machines.
 
+pub mod cluster;
 pub mod history;
+pub mod nemesis;
 pub mod workload;
