@@ -10,4 +10,6 @@
 pub mod cluster;
 pub mod history;
 pub mod nemesis;
+pub mod oracle;
+pub mod shrink;
 pub mod workload;

@@ -271,12 +271,13 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     /// The answer is there.
     pub(crate) fn reply(&mut self, index: u32, event: Event) {
         let Some(there) = self.sender_is_there(index, event) else { return };
-        self.calls[index].events -= 1;
         if there && let Some(worker) = self.sender(self.calls[index].asker) {
             self.pass(worker, Place::Reply);
         }
-        // A fault may just have struck the process in the very moment.
-        if there && self.sender_is_there(index, Event::End) == Some(true) {
+        // A fault may have struck the process in this very moment.
+        let Some(there) = self.sender_is_there(index, event) else { return };
+        self.calls[index].events -= 1;
+        if there {
             let late = self.calls[index].given_up || self.calls[index].answered;
             self.calls[index].answered = true;
             self.tell(index, late);

@@ -20,7 +20,7 @@ pub(crate) struct Act {
 }
 
 /// A client that hears nothing asks again after so long.
-const ASK_AGAIN_MS: u64 = 1_000;
+const ASK_AGAIN_MS: u64 = 5_000;
 
 impl<P: Protocol + ?Sized> Cluster<'_, P> {
     /// What the workload's clients are going to do.

@@ -324,7 +324,10 @@ impl Call {
 
     /// The end of a call.
     pub fn answered(&self, phase: Phase) -> Self {
-        Call { phase, ..self.clone() }
+        Call {
+            phase,
+            ..self.clone()
+        }
     }
 }
 

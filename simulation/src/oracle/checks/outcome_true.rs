@@ -1,0 +1,119 @@
+//! The status at the end agrees with what happened.
+
+use hydra_schedule::Property;
+
+use super::super::facts::Execution;
+use super::super::facts::Facts;
+use super::super::{Anomaly, Checked};
+use crate::history::{Gave, Op, Seen, Status};
+use crate::workload::{Step, StepKind};
+
+const WHAT: (Property, Anomaly) = (Property::OutcomeTrue, Anomaly::InconsistentStatus);
+
+pub(super) fn check(facts: &Facts<'_>) -> Checked {
+    let mut checked = Checked::default();
+    for execution in &facts.executions {
+        let Some((ended, status)) = execution.ended() else {
+            continue;
+        };
+        match status {
+            Status::Failed => {
+                checked.case();
+                let last = execution
+                    .bodies
+                    .iter()
+                    .filter_map(|body| body.left)
+                    .map(|(left, _)| left)
+                    .max();
+                let cancelled = execution.calls_of(Op::Cancel).next().is_some();
+                if !cancelled
+                    && execution
+                        .program
+                        .steps()
+                        .all(|step| must_have_succeeded(facts, execution, step))
+                {
+                    let explanation = format!(
+                        "{} was failed at {}, although every one of its steps succeeded and nothing failed.",
+                        execution.name,
+                        facts.when(ended)
+                    );
+                    checked.find(
+                        WHAT,
+                        (execution, None),
+                        (last.unwrap_or(ended).min(ended), ended),
+                        explanation,
+                    );
+                }
+            }
+            Status::Succeeded => {
+                checked.case();
+                let missing = execution
+                    .program
+                    .steps()
+                    .find(|step| !step.caught && !may_have_succeeded(execution, step));
+                if let Some(step) = missing {
+                    let name = execution.program.step_name(&step.id);
+                    let last = execution.bodies_of(&step.id).last();
+                    let what = match last {
+                        None => "was never run".to_owned(),
+                        Some(body) => format!(
+                            "never succeeded; {} entered it last, at {}",
+                            body.worker,
+                            facts.when(body.entered)
+                        ),
+                    };
+                    let explanation = format!(
+                        "{} was succeeded at {}, although {name} {what}.",
+                        execution.name,
+                        facts.when(ended)
+                    );
+                    let first = last.map_or(ended, |body| body.entered);
+                    checked.find(
+                        WHAT,
+                        (execution, Some(&name)),
+                        (first.min(ended), ended),
+                        explanation,
+                    );
+                }
+            }
+            Status::Pending | Status::Running | Status::Cancelled | Status::Missing => {}
+        }
+    }
+    checked
+}
+
+/// Whether nothing about this step excuses a failure of its execution.
+fn must_have_succeeded(facts: &Facts<'_>, execution: &Execution<'_>, step: &Step) -> bool {
+    let name = execution.program.step_name(&step.id);
+    if facts.undecodable.iter().any(|(_, of)| **of == name) {
+        return false;
+    }
+    let bodies = || execution.bodies_of(&step.id);
+    if bodies().any(|body| matches!(body.left, Some((_, Gave::Unencodable | Gave::FinalFailure)))) {
+        return false;
+    }
+    let Some(success) = bodies().find(|body| matches!(body.left, Some((_, Gave::Value(_))))) else {
+        return false;
+    };
+    if execution
+        .settled(&step.id)
+        .is_some_and(|settled| matches!(settled.seen, Seen::Value(_)))
+    {
+        return true;
+    }
+    // Its worker may have died before it could tell: an at-most-once step is in doubt then, and another may have used up
+    // its attempts in this way.
+    let used_up = step
+        .attempts_max
+        .or(facts.settings.attempts_max)
+        .is_some_and(|max| bodies().count() >= max as usize);
+    let may_be_untold = step.kind == StepKind::AtMostOnce || used_up;
+    let last = execution.last.unwrap_or(success.entered);
+    !(may_be_untold && bodies().any(|body| facts.excuse(body.worker, body.entered, last).is_some()))
+}
+
+fn may_have_succeeded(execution: &Execution<'_>, step: &Step) -> bool {
+    let mut bodies = execution.bodies_of(&step.id);
+    // A body that was never left may have been told of its success when the observer lost sight of it.
+    bodies.any(|body| body.succeeded() || (body.left.is_none() && !body.effects.is_empty()))
+}

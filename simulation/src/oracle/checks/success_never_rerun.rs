@@ -1,0 +1,68 @@
+//! A body that is known to have succeeded is never entered again.
+
+use hydra_schedule::Property;
+
+use super::super::facts::Facts;
+use super::super::{Anomaly, Checked};
+use crate::history::{Gave, Op};
+
+pub(super) fn check(facts: &Facts<'_>) -> Checked {
+    let mut checked = Checked::default();
+    for execution in &facts.executions {
+        for step in execution.program.steps() {
+            let Some(success) = execution.bodies_of(&step.id).find(|body| body.succeeded()) else {
+                continue;
+            };
+            let Some((left, gave)) = success.left else {
+                continue;
+            };
+            let again = execution
+                .bodies_of(&step.id)
+                .find(|body| body.entered > left);
+            // A worker that died, or whose write was lost, may have known it alone; the next may run the body again.
+            let until = again.map_or(left, |body| body.entered);
+            let decode = facts
+                .undecodable
+                .iter()
+                .find(|(index, of)| *of == success.step && *index < until);
+            let settled = execution
+                .settled(&step.id)
+                .is_some_and(|settled| settled.index < until);
+            if facts
+                .excuse(success.worker, success.entered, until)
+                .is_some()
+                && !(decode.is_some() && settled)
+            {
+                continue;
+            }
+            checked.case();
+            let reopened = execution
+                .calls_of(Op::Retry)
+                .any(|call| (left..until).contains(&call.invoked));
+            let Some(again) = again.filter(|_| !reopened) else {
+                continue;
+            };
+            let why = match (gave, decode) {
+                (Gave::Unencodable, _) => "returned a result that could not be encoded",
+                (_, Some(_)) => "succeeded and its checkpoint could no longer be decoded",
+                _ => "succeeded, and no fault came between",
+            };
+            let explanation = format!(
+                "The body of {} {why} on {} at {}; {} entered it again at {}.",
+                success.step,
+                success.worker,
+                facts.when(left),
+                again.worker,
+                facts.when(again.entered)
+            );
+            let what = (Property::SuccessNeverRerun, Anomaly::Duplicate);
+            checked.find(
+                what,
+                (execution, Some(success.step)),
+                (left, again.entered),
+                explanation,
+            );
+        }
+    }
+    checked
+}

@@ -1,0 +1,82 @@
+//! Every execution ends once the faults have ceased.
+
+use hydra_schedule::Property;
+
+use super::super::facts::{Execution, Facts};
+use super::super::{Anomaly, Checked};
+use super::ms;
+use super::nothing_stuck::{last_sign, quiet_max_ms};
+
+pub(super) fn check(facts: &Facts<'_>) -> Checked {
+    let mut checked = Checked::default();
+    for execution in &facts.executions {
+        let Some(started) = execution.started() else {
+            continue;
+        };
+        checked.case();
+        if execution.has_ended() {
+            continue;
+        }
+        let name = execution.name;
+        let base_ms = facts
+            .at_ms(started)
+            .max(facts.healed.map_or(0, |healed| facts.at_ms(healed)));
+        let Some(work_max_ms) = work_max_ms(facts, execution) else {
+            checked.leave_open(|| {
+                format!("{name} did not end, and its longest possible time is not declared")
+            });
+            continue;
+        };
+        let limit_ms = base_ms.saturating_add(work_max_ms);
+        if !facts.faults_ceased() || facts.end_ms < limit_ms {
+            checked.leave_open(|| {
+                format!(
+                    "{name} was watched until {} and had until {}",
+                    ms(facts.end_ms),
+                    ms(limit_ms)
+                )
+            });
+            continue;
+        }
+        let last = last_sign(facts, execution).unwrap_or(started);
+        let still_works = facts.end_ms.saturating_sub(facts.at_ms(last))
+            < quiet_max_ms(facts, execution).unwrap_or(0);
+        let (anomaly, how) = match still_works {
+            true => (
+                Anomaly::UnboundedRetry,
+                "it is still at work and comes to no end",
+            ),
+            false => (Anomaly::Stuck, "nothing works on it any more"),
+        };
+        let explanation = format!(
+            "{name} had not ended at {}, although there were no faults from {} on and all its attempts, sleeps and delays together take {} at the most; its last sign was at {}: {how}.",
+            ms(facts.end_ms),
+            ms(base_ms),
+            ms(work_max_ms),
+            facts.when(last)
+        );
+        checked.find(
+            (Property::Terminates, anomaly),
+            (execution, None),
+            (started, facts.records.len() - 1),
+            explanation,
+        );
+    }
+    checked
+}
+
+/// The longest time that the whole program can take: every attempt of every step with its delay, every sleep, one
+/// recovery. Nothing where an attempt limit or the recovery time is not declared.
+fn work_max_ms(facts: &Facts<'_>, execution: &Execution<'_>) -> Option<u64> {
+    let mut total_ms = quiet_max_ms(facts, execution)?;
+    for step in execution.program.steps() {
+        let attempts_max = u64::from(step.attempts_max.or(facts.settings.attempts_max)?);
+        let cap_ms = facts.settings.backoff_cap_ms.unwrap_or(0);
+        let once_ms = step
+            .lasts_ms
+            .saturating_add(cap_ms)
+            .saturating_add(facts.settings.slack_ms);
+        total_ms = total_ms.saturating_add(once_ms.saturating_mul(attempts_max));
+    }
+    Some(total_ms)
+}

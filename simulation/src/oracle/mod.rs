@@ -1,0 +1,96 @@
+//! The oracle: judges a history against what the subject promises.
+//!
+//! It sees what a receiver, a client and, where it can be read, the journal showed; it knows no engine. Four things that
+//! look alike are kept apart: a body that ran again though its checkpoint existed; one that ran again because its worker
+//! died before the checkpoint (allowed, unless the step is at-most-once); two bodies of one step at the same time; and an
+//! effect of a zombie after another worker took over. A wait that was too short is never called a loss.
+
+mod checks;
+mod contract;
+mod facts;
+mod health;
+mod recovery;
+mod verdict;
+
+use hydra_schedule::Property;
+
+use crate::history::History;
+pub use contract::{Contract, Promise, Settings};
+pub use facts::{Body, Facts};
+pub use recovery::Recovery;
+pub use verdict::{Anomaly, Finding, Judgement, Judgements, Verdict};
+
+/// What one checker saw.
+#[derive(Debug, Default)]
+pub(crate) struct Checked {
+    /// Over how many cases it could judge.
+    over: u64,
+    /// What it found, in the order of the history.
+    findings: Vec<Finding>,
+    /// Cases that it could not judge, with the reason of the first.
+    open: Option<String>,
+}
+
+impl Checked {
+    fn leave_open(&mut self, why: impl FnOnce() -> String) {
+        self.open.get_or_insert_with(why);
+    }
+}
+
+/// Judges a history: one judgement for each property, in the order of the table of properties.
+pub fn judge(history: &History, contract: &Contract) -> Judgements {
+    let facts = Facts::new(history, &contract.settings);
+    let judgements = checks::CHECKS
+        .iter()
+        .map(|check| {
+            let promise = contract.promise(check.property).cloned();
+            let checked = (check.run)(&facts);
+            Judgement {
+                property: check.property,
+                verdict: verdict(check, checked, promise.is_some()),
+                promise,
+            }
+        })
+        .collect();
+    Judgements {
+        subject: history.header.subject.clone(),
+        histories: 1,
+        judgements,
+        recovery: recovery::measure(&facts),
+    }
+}
+
+fn verdict(check: &checks::Check, checked: Checked, promised: bool) -> Verdict {
+    let Checked {
+        over,
+        findings,
+        open,
+    } = checked;
+    if !promised {
+        return Verdict::NotPromised {
+            over,
+            observed: findings,
+        };
+    }
+    if !findings.is_empty() {
+        return Verdict::Broken { over, findings };
+    }
+    match (open, over) {
+        (Some(why), _) => Verdict::NotTested {
+            why: format!("incomplete: {why}"),
+        },
+        (None, 0) => Verdict::NotTested {
+            why: check.needs.to_owned(),
+        },
+        (None, over) => Verdict::Kept { over },
+    }
+}
+
+/// Whether the property falls in this history, promised or not: the predicate of a shrinker.
+pub fn falls(history: &History, settings: &Settings, property: Property) -> bool {
+    let facts = Facts::new(history, settings);
+    let mut checks = checks::CHECKS
+        .iter()
+        .filter(|check| check.property == property);
+    checks.any(|check| !(check.run)(&facts).findings.is_empty())
+}
