@@ -127,6 +127,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             (self.calls[call].body, self.calls[call].ends, self.calls[call].about, self.calls[call].command);
         let step = about.step.unwrap_or(0);
         self.calls[call].hold(-1);
+        self.waits_from_now(call);
         let who = Who::Worker(self.drives[drive].worker);
         // The connection is gone, and with it the transaction.
         if !self.is_live(drive, generation) || self.store_lost(call) {

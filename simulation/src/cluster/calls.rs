@@ -143,7 +143,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             lost = there.cut_out | Armed::fires(&mut there.armed.lose_request);
             call.lose_reply = Armed::fires(&mut there.armed.lose_reply);
             call.late_reply = Armed::fires(&mut there.armed.late_reply);
-            twice = Armed::fires(&mut there.armed.duplicate);
+            // A transaction that holds a body is a conversation, which no network can repeat.
+            twice = !transact && Armed::fires(&mut there.armed.duplicate);
         }
         self.calls[index] = call;
         if lost {
@@ -176,6 +177,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             let at_ms = (call.sent_ms + self.config.timeout_ms).max(self.now_ms);
             self.push_call(at_ms, index, Event::Lost { call: index });
         }
+    }
+
+    /// The sender itself was busy until now, with the body in its transaction: it begins to wait only here.
+    pub(crate) fn waits_from_now(&mut self, index: u32) {
+        self.calls[index].sent_ms = self.now_ms;
     }
 
     /// Whether the store has lost its connections since the request was sent, or is away.
@@ -291,14 +297,15 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.calls[index].events -= 1;
         if there && !self.calls[index].answered {
             self.calls[index].given_up = true;
-            match self.calls[index].asker {
+            let asker = self.calls[index].asker;
+            match asker {
                 Asker::Client { call, op } => self.client_told(index, call, op, None),
                 Asker::Poll { worker } => self.polled(worker, false),
-                Asker::Step { drive, generation, slot } if self.is_live(drive, generation) => {
+                Asker::Step { drive, generation, slot } if self.is_live(drive, generation) && self.holds(drive) => {
                     self.tally.path(goal!("asked-again"));
                     self.feed_step(drive, slot, step::Event::Lost);
                 }
-                Asker::Drive { drive, generation } if self.is_live(drive, generation) => {
+                Asker::Drive { drive, generation } if self.is_live(drive, generation) && self.holds(drive) => {
                     self.tally.path(goal!("asked-again"));
                     self.feed_drive(drive, drive::Event::Lost);
                 }
@@ -326,6 +333,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             }
             (Asker::Step { drive, generation, slot }, answer)
                 if self.is_live(drive, generation)
+                    && self.holds(drive)
                     && self.drives[drive].slots[slot as usize].phase == step::Phase::Asking(command) =>
             {
                 let event = match (self.calls[index].rolled_back, answer) {
@@ -343,12 +351,16 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 true
             }
             (Asker::Drive { drive, generation }, Some(answer))
-                if self.is_live(drive, generation) && self.drives[drive].phase == drive::Phase::Asking(command) =>
+                if self.is_live(drive, generation)
+                    && self.holds(drive)
+                    && self.drives[drive].phase == drive::Phase::Asking(command) =>
             {
                 self.feed_drive(drive, drive::Event::Answer(answer));
                 true
             }
-            (Asker::Beat { drive, generation }, Some(answer)) if self.is_live(drive, generation) => {
+            (Asker::Beat { drive, generation }, Some(answer))
+                if self.is_live(drive, generation) && self.holds(drive) =>
+            {
                 self.beat_answered(drive, sent_at, answer);
                 true
             }

@@ -22,6 +22,29 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.queue.push(self.now_ms.saturating_add(wait_ms.max(1)), Event::Duty { drive: index, generation });
     }
 
+    /// Whether the worker may still act under this lease, by its own clock; if not, it stops.
+    ///
+    /// Asked before anything is done: a worker that stood still has its timers, its answers and the end of its lease
+    /// before it all at once, and it must not run a body before it looks at the clock.
+    pub(crate) fn holds(&mut self, index: u32) -> bool {
+        let drive = &self.drives[index];
+        if drive.clock.duty(self.workers[drive.worker as usize].clock(self.now_ms)) != Duty::Stop {
+            return true;
+        }
+        self.give_up(index);
+        self.drives[index].live
+    }
+
+    fn give_up(&mut self, index: u32) {
+        self.tally.path(goal!("stopped-by-clock"));
+        let generation = self.drives[index].generation;
+        self.feed_drive(index, drive::Event::LeaseLost);
+        if self.is_live(index, generation) {
+            // Rules that do not let go are asked no further.
+            self.drives[index].clock.stop_at = Time::MAX;
+        }
+    }
+
     pub(crate) fn duty(&mut self, index: u32) {
         let drive = &self.drives[index];
         let now = self.workers[drive.worker as usize].clock(self.now_ms);
@@ -33,14 +56,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 self.beat(index);
             }
             Duty::Stop => {
-                self.tally.path(goal!("stopped-by-clock"));
                 let generation = drive.generation;
-                self.feed_drive(index, drive::Event::LeaseLost);
+                self.give_up(index);
                 if !self.is_live(index, generation) {
                     return;
                 }
-                // Rules that do not let go are asked no further.
-                self.drives[index].clock.stop_at = Time::MAX;
             }
         }
         self.plan_duty(index);

@@ -245,12 +245,18 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
             Event::Reply { call } => self.reply(call, event),
             Event::Lost { call } => self.lost(call, event),
             Event::Body { drive, generation, slot } => {
-                if self.is_live(drive, generation) && !self.wait_out_pause(self.drives[drive].worker, event) {
+                if self.is_live(drive, generation)
+                    && !self.wait_out_pause(self.drives[drive].worker, event)
+                    && self.holds(drive)
+                {
                     self.body_ended(drive, slot);
                 }
             }
             Event::Due { drive, generation, slot } => {
-                if self.is_live(drive, generation) && !self.wait_out_pause(self.drives[drive].worker, event) {
+                if self.is_live(drive, generation)
+                    && !self.wait_out_pause(self.drives[drive].worker, event)
+                    && self.holds(drive)
+                {
                     self.due(drive, slot);
                 }
             }
