@@ -22,6 +22,10 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             ) else {
                 continue;
             };
+            // Cancelled before its worker died: there is nothing left to take over.
+            if execution.ended().is_some_and(|(ended, _)| ended < down) {
+                continue;
+            }
             checked.case();
             let Some(recovery_ms) = facts.settings.recovery_ms else {
                 checked.leave_open(|| {

@@ -110,7 +110,7 @@ fn must_have_succeeded(facts: &Facts<'_>, execution: &Execution<'_>, step: &Step
     let used_up = step
         .attempts_max
         .or(facts.settings.attempts_max)
-        .is_some_and(|max| bodies().count() >= max as usize);
+        .is_some_and(|max| bodies().count().max(execution.began(&name)) >= max as usize);
     let may_be_untold = step.kind == StepKind::AtMostOnce || used_up;
     let last = execution.last.unwrap_or(success.entered);
     !(may_be_untold && bodies().any(|body| facts.excuse(body.worker, body.entered, last).is_some()))
