@@ -128,7 +128,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let step = about.step.unwrap_or(0);
         self.calls[call].hold(-1);
         self.waits_from_now(call);
-        let who = Who::Worker(self.drives[drive].worker);
+        let who = Who::Worker(self.calls[call].worker);
         // The connection is gone, and with it the transaction.
         if !self.is_live(drive, generation) || self.store_lost(call) {
             self.tally.path(goal!("transaction-rolled-back"));
@@ -161,9 +161,10 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         };
         self.tally.path(goal!("transaction-rolled-back"));
         self.note(who, Fact::Left { step, body, gave });
-        if gave != Gave::Cancelled {
-            self.calls[call].rolled_back = Some(ends);
+        if gave == Gave::Cancelled {
+            self.respond(call);
+        } else {
+            self.body_failed(call, ends);
         }
-        self.respond(call);
     }
 }

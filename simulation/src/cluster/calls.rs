@@ -5,7 +5,7 @@ use hydra_protocol::{Command, Protocol, Rejection, Reply, Status, StepState, Tim
 
 use super::note::{Fact, Seen, Who};
 use super::queue::Event;
-use super::store::{About, BEGINNING_MS, Done};
+use super::store::{About, BEGINNING_MS, Done, Store};
 use super::worker::{Armed, Place};
 use super::{Cluster, goal};
 use crate::history::Op;
@@ -30,8 +30,12 @@ pub(crate) enum Asker {
 #[derive(Debug)]
 pub(crate) struct Call {
     pub(crate) asker: Asker,
-    /// The process that sent it; meaningless for a client.
+    /// The worker that sent it, its process, and the claim under which it acts; meaningless for a client.
+    pub(crate) worker: u8,
     incarnation: u32,
+    claim: u32,
+    /// Counts the requests of the run.
+    serial: u32,
     store_incarnation: u32,
     pub(crate) about: About,
     pub(crate) command: Command,
@@ -41,6 +45,8 @@ pub(crate) struct Call {
     /// By the sender's clock.
     pub(crate) sent_at: Time,
     pub(crate) answer: Option<Result<Reply, Rejection>>,
+    /// The store's clock when it answered.
+    answered_at: Time,
     /// How the body in the transaction ended, if it made the transaction roll back.
     pub(crate) rolled_back: Option<BodyEnd>,
     pub(crate) body: u32,
@@ -60,7 +66,10 @@ impl Default for Call {
     fn default() -> Self {
         Call {
             asker: Asker::Poll { worker: 0 },
+            worker: 0,
             incarnation: 0,
+            claim: 0,
+            serial: 0,
             store_incarnation: 0,
             about: About { execution: 0, step: None, other_input: false, value: 0 },
             command: Command::Cancel,
@@ -68,6 +77,7 @@ impl Default for Call {
             sent_ms: 0,
             sent_at: Time::MAX,
             answer: None,
+            answered_at: Time::MAX,
             rolled_back: None,
             body: 0,
             ends: BodyEnd::Returns,
@@ -106,20 +116,26 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.send(asker, about, command, false);
     }
 
-    /// The worker that asks; none for a client.
-    fn sender(&self, asker: Asker) -> Option<u8> {
+    /// The worker that asks, and the claim under which it does; none for a client.
+    fn sender_of(&self, asker: Asker) -> Option<(u8, u32)> {
         match asker {
             Asker::Client { .. } => None,
-            Asker::Poll { worker } => Some(worker),
+            Asker::Poll { worker } => Some((worker, 0)),
             Asker::Step { drive, .. } | Asker::Drive { drive, .. } | Asker::Beat { drive, .. } => {
-                Some(self.drives[drive].worker)
+                Some((self.drives[drive].worker, self.drives[drive].claim))
             }
         }
     }
 
+    /// The worker that asked.
+    fn sender(&self, index: u32) -> Option<u8> {
+        let call = &self.calls[index];
+        (!matches!(call.asker, Asker::Client { .. })).then_some(call.worker)
+    }
+
     /// A request goes out.
     pub(crate) fn send(&mut self, asker: Asker, about: About, command: Command, transact: bool) {
-        let worker = self.sender(asker);
+        let sender = self.sender_of(asker);
         let index = self.calls.take();
         let mut granted = std::mem::take(&mut self.calls[index].granted);
         granted.clear();
@@ -135,7 +151,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         };
         let mut lost = false;
         let mut twice = false;
-        if let Some(worker) = worker {
+        if let Some((worker, claim)) = sender {
+            (call.worker, call.claim) = (worker, claim);
             call.incarnation = self.workers[worker as usize].incarnation;
             call.sent_at = self.workers[worker as usize].clock(self.now_ms);
             self.pass(worker, Place::Request);
@@ -146,6 +163,14 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             // A transaction that holds a body is a conversation, which no network can repeat.
             twice = !transact && Armed::fires(&mut there.armed.duplicate);
         }
+        // The machine waits for this request from now on; that an earlier one is lost is nothing to it.
+        self.requests += 1;
+        call.serial = self.requests;
+        match asker {
+            Asker::Step { drive, slot, .. } => self.drives[drive].slots[slot as usize].awaits = call.serial,
+            Asker::Drive { drive, .. } => self.drives[drive].awaits = call.serial,
+            Asker::Client { .. } | Asker::Poll { .. } | Asker::Beat { .. } => {}
+        }
         self.calls[index] = call;
         if lost {
             self.lose(index);
@@ -153,6 +178,9 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         }
         let way_ms = self.way_ms();
         self.push_call(self.now_ms + way_ms, index, Event::Arrive { call: index });
+        if way_ms > self.config.timeout_ms {
+            self.lose(index);
+        }
         if twice {
             // The second copy may come long after the sender has gone on.
             let later_ms = way_ms + self.some_ms(self.config.timeout_ms * 2);
@@ -177,6 +205,13 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             let at_ms = (call.sent_ms + self.config.timeout_ms).max(self.now_ms);
             self.push_call(at_ms, index, Event::Lost { call: index });
         }
+    }
+
+    /// The body ended without a commit: its worker knows at once, for it ran the body itself.
+    pub(crate) fn body_failed(&mut self, index: u32, end: BodyEnd) {
+        self.calls[index].rolled_back = Some(end);
+        self.calls[index].answered_at = Store::clock(self.now_ms);
+        self.push_call(self.now_ms, index, Event::Reply { call: index });
     }
 
     /// The sender itself was busy until now, with the body in its transaction: it begins to wait only here.
@@ -222,6 +257,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let (about, command) = (call.about, call.command);
         match call.asker {
             Asker::Poll { worker } => self.claim_some(index, worker),
+            // Whoever has given up waiting for the transaction to open runs no body in it.
+            Asker::Step { .. } if call.transact && call.given_up => return self.abort(index),
             Asker::Step { .. } if call.transact => {
                 let asked = self.store.ask(self.rules, about, &command, self.now_ms);
                 self.tally.steps += 1;
@@ -243,8 +280,9 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
 
     /// The store has committed or refused; the answer sets out.
     pub(crate) fn respond(&mut self, index: u32) {
-        let sender = self.sender(self.calls[index].asker);
+        let sender = self.sender(index);
         let mut lost = false;
+        self.calls[index].answered_at = Store::clock(self.now_ms);
         if let Some(worker) = sender {
             self.pass(worker, Place::Commit);
             lost = self.workers[worker as usize].cut_in | self.calls[index].lose_reply;
@@ -266,7 +304,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
 
     /// Whether the process that asked still runs; if it stands still, the event comes later.
     fn sender_is_there(&mut self, index: u32, event: Event) -> Option<bool> {
-        let Some(worker) = self.sender(self.calls[index].asker) else { return Some(true) };
+        let Some(worker) = self.sender(index) else { return Some(true) };
         let there = &self.workers[worker as usize];
         if !there.up || there.incarnation != self.calls[index].incarnation {
             return Some(false);
@@ -277,7 +315,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     /// The answer is there.
     pub(crate) fn reply(&mut self, index: u32, event: Event) {
         let Some(there) = self.sender_is_there(index, event) else { return };
-        if there && let Some(worker) = self.sender(self.calls[index].asker) {
+        if there && let Some(worker) = self.sender(index) {
             self.pass(worker, Place::Reply);
         }
         // A fault may have struck the process in this very moment.
@@ -286,6 +324,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         if there {
             let late = self.calls[index].given_up || self.calls[index].answered;
             self.calls[index].answered = true;
+            // The store's clock is what due times are told by; an answer is the only way to know it.
+            if !late && let Some(worker) = self.sender(index) {
+                let (now_ms, answered_at) = (self.now_ms, self.calls[index].answered_at);
+                self.workers[worker as usize].store_shows(now_ms, answered_at);
+            }
             self.tell(index, late);
         }
         self.done_with(index);
@@ -297,15 +340,23 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.calls[index].events -= 1;
         if there && !self.calls[index].answered {
             self.calls[index].given_up = true;
-            let asker = self.calls[index].asker;
+            let (asker, serial) = (self.calls[index].asker, self.calls[index].serial);
             match asker {
                 Asker::Client { call, op } => self.client_told(index, call, op, None),
                 Asker::Poll { worker } => self.polled(worker, false),
-                Asker::Step { drive, generation, slot } if self.is_live(drive, generation) && self.holds(drive) => {
+                Asker::Step { drive, generation, slot }
+                    if self.is_live(drive, generation)
+                        && self.drives[drive].slots[slot as usize].awaits == serial
+                        && self.holds(drive) =>
+                {
                     self.tally.path(goal!("asked-again"));
                     self.feed_step(drive, slot, step::Event::Lost);
                 }
-                Asker::Drive { drive, generation } if self.is_live(drive, generation) && self.holds(drive) => {
+                Asker::Drive { drive, generation }
+                    if self.is_live(drive, generation)
+                        && self.drives[drive].awaits == serial
+                        && self.holds(drive) =>
+                {
                     self.tally.path(goal!("asked-again"));
                     self.feed_drive(drive, drive::Event::Lost);
                 }
@@ -376,13 +427,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let (who, claim) = match self.calls[index].asker {
             Asker::Client { .. } => (Who::Client, 0),
             Asker::Poll { worker } => (Who::Worker(worker), self.claims + 1),
-            Asker::Step { drive, generation, .. }
-            | Asker::Drive { drive, generation }
-            | Asker::Beat { drive, generation } => {
-                // The drive may be gone; its claim is then known by its generation only, and its place may be taken.
-                let there = &self.drives[drive];
-                let claim = if there.generation == generation { there.claim } else { u32::MAX };
-                (Who::Worker(there.worker), claim)
+            Asker::Step { .. } | Asker::Drive { .. } | Asker::Beat { .. } => {
+                (Who::Worker(self.calls[index].worker), self.calls[index].claim)
             }
         };
         let before = self.store.executions[about.execution as usize];

@@ -37,6 +37,8 @@ pub(crate) struct Drive {
     failed: bool,
     /// The workflow has come to its end.
     pub(crate) ended: bool,
+    /// The latest request of the execution's machine.
+    pub(crate) awaits: u32,
     pub(crate) slots: Vec<Slot>,
 }
 
@@ -54,6 +56,8 @@ pub(crate) struct Slot {
     pub(crate) end: BodyEnd,
     /// Whether its effect has happened.
     pub(crate) effected: bool,
+    /// The latest request of its machine.
+    pub(crate) awaits: u32,
     /// An outcome that waits for its turn.
     pub(crate) pending: Option<(u32, Outcome)>,
 }
@@ -77,6 +81,7 @@ impl Default for Drive {
             awaited: 0,
             failed: false,
             ended: false,
+            awaits: 0,
             slots: Vec::new(),
         }
     }
@@ -104,6 +109,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             body: 0,
             end: BodyEnd::Returns,
             effected: false,
+            awaits: 0,
             pending: None,
         }));
         *drive = Drive {
@@ -192,14 +198,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 self.drives[index].slots[slot as usize].pending = Some((order, outcome));
             }
             step::Action::WaitUntil(at) => {
-                // An answer "not due" tells the store's time as well, so it says how long to wait, whatever this
-                // worker's clock shows: otherwise a fast clock would ask again at once, and again.
-                let wait_ms = match event {
-                    step::Event::Answer(Err(hydra_protocol::Rejection::NotDue { due_at, now })) => {
-                        due_at.since(now).as_millis()
-                    }
-                    _ => self.workers[self.drives[index].worker as usize].until_ms(self.now_ms, at),
-                };
+                let worker = &self.workers[self.drives[index].worker as usize];
+                let wait_ms = worker.lasts_ms(at.since(worker.store_clock(self.now_ms)));
                 let generation = self.drives[index].generation;
                 self.queue.push(self.now_ms + wait_ms.max(1), Event::Due { drive: index, generation, slot });
             }
@@ -321,7 +321,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             }
             return;
         }
-        match idle(busy, wake, worker.clock(self.now_ms), Span::from_millis(self.config.hold_ms)) {
+        match idle(busy, wake, worker.store_clock(self.now_ms), Span::from_millis(self.config.hold_ms)) {
             Idle::Busy => {}
             // The steps have timers of their own.
             Idle::Hold(_) => self.tally.path(goal!("held")),

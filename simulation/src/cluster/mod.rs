@@ -72,6 +72,7 @@ pub struct Cluster<'p, P: Protocol + ?Sized> {
     acts: Vec<Act>,
     acts_left: u32,
     client_calls: u32,
+    requests: u32,
     strikes: Vec<Strike>,
     struck: Vec<bool>,
     /// Entries into each step's body.
@@ -126,6 +127,7 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
             acts: Vec::new(),
             acts_left: 0,
             client_calls: 0,
+            requests: 0,
             strikes: Vec::new(),
             struck: Vec::new(),
             entries: Vec::new(),
@@ -211,6 +213,7 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         self.bodies = 0;
         self.claims = 0;
         self.client_calls = 0;
+        self.requests = 0;
         self.open = 0;
         self.healed = false;
         self.scripted = false;

@@ -78,6 +78,8 @@ pub(crate) struct Worker {
     /// A poll is under way.
     pub(crate) polling: bool,
     clock: Clock,
+    /// By how much the store's clock is ahead of this one's, by the latest answer, in milliseconds.
+    store_ahead_ms: i64,
 }
 
 /// A clock that may be wrong and may run at another speed.
@@ -106,6 +108,7 @@ impl Default for Worker {
             drives: 0,
             poll_at_ms: u64::MAX,
             polling: false,
+            store_ahead_ms: 0,
             clock: Clock { since_ms: 0, shown_ms: BEGINNING_MS, speed: MILLION },
         }
     }
@@ -116,6 +119,20 @@ impl Worker {
     pub(crate) fn clock(&self, now_ms: u64) -> Time {
         let passed = (now_ms - self.clock.since_ms) * self.clock.speed / MILLION;
         Time::from_millis(self.clock.shown_ms + passed)
+    }
+
+    /// An answer tells the store's clock.
+    pub(crate) fn store_shows(&mut self, now_ms: u64, shown: Time) {
+        self.store_ahead_ms = shown.as_millis() as i64 - self.clock(now_ms).as_millis() as i64;
+    }
+
+    /// What it takes the store's clock to show.
+    ///
+    /// Due times are the store's. Held against a clock of the worker's own that lags by 17 s: (1) a backoff of 0.1 s is
+    /// due; (2) the worker claims the execution, takes it for due in 17 s, and parks it until a time that has passed;
+    /// (3) it claims it again, and so on for 17 s.
+    pub(crate) fn store_clock(&self, now_ms: u64) -> Time {
+        Time::from_millis(self.clock(now_ms).as_millis().saturating_add_signed(self.store_ahead_ms))
     }
 
     /// How long it takes until its clock shows `at`, in milliseconds.
