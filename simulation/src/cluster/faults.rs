@@ -82,12 +82,10 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 let there = &mut self.workers[usize::from(worker)];
                 if there.up {
                     there.paused_until_ms = there.paused_until_ms.max(until_ms);
+                    self.queue.push(until_ms, Event::Resume { worker });
                 }
             }
-            Blow::Resume(worker) => {
-                // Events that waited for the end of the pause come then, or find it over when they are due.
-                self.workers[usize::from(worker)].paused_until_ms = self.now_ms;
-            }
+            Blow::Resume(worker) => self.resume(worker),
             Blow::Clock { worker, by_ms } => {
                 let now_ms = self.now_ms;
                 self.workers[usize::from(worker)].jump(now_ms, by_ms);
@@ -130,6 +128,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 self.drives.give_back(drive);
             }
         }
+        self.resume(worker);
         self.workers[usize::from(worker)].crash();
         self.note(Who::Worker(worker), Fact::Up(false));
     }
@@ -181,10 +180,10 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             let there = &mut self.workers[usize::from(worker)];
             (there.cut_out, there.cut_in) = (false, false);
             there.armed = Default::default();
-            there.paused_until_ms = there.paused_until_ms.min(self.now_ms);
             let now_ms = self.now_ms;
             there.drift(now_ms, 0);
             self.clock_changed(worker);
+            self.resume(worker);
             self.restart(worker);
         }
         self.note(Who::Nemesis, Fact::Healed);

@@ -60,6 +60,8 @@ pub struct Cluster<'p, P: Protocol + ?Sized> {
     random: Random,
     now_ms: u64,
     queue: Queue,
+    /// What waits for a worker that stands still.
+    waiting: Vec<(u8, Event)>,
     store: Store,
     /// Away until then.
     store_back_ms: u64,
@@ -117,6 +119,7 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
             random: Random::new(0),
             now_ms: 0,
             queue: Queue::default(),
+            waiting: Vec::new(),
             store: Store::default(),
             store_back_ms: 0,
             store_incarnation: 0,
@@ -183,6 +186,7 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         self.random = Random::new(run.seed);
         self.now_ms = 0;
         self.queue.clear();
+        self.waiting.clear();
         self.store.clear(&self.programs);
         self.store_back_ms = 0;
         self.store_incarnation = 0;
@@ -268,6 +272,11 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
                     self.duty(drive);
                 }
             }
+            Event::Resume { worker } => {
+                if self.workers[worker as usize].paused_until_ms <= self.now_ms {
+                    self.resume(worker);
+                }
+            }
             Event::Heal => self.heal_all(),
             Event::End => {}
         }
@@ -275,12 +284,23 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
 
     /// Whether the worker stands still; if so the event comes when it goes on.
     fn wait_out_pause(&mut self, worker: u8, event: Event) -> bool {
-        let until_ms = self.workers[worker as usize].paused_until_ms;
-        let paused = until_ms > self.now_ms;
+        let paused = self.workers[worker as usize].paused_until_ms > self.now_ms;
         if paused {
-            self.queue.push(until_ms, event);
+            self.waiting.push((worker, event));
         }
         paused
+    }
+
+    /// A worker goes on, or is no more: what waited for it comes now, in its order.
+    fn resume(&mut self, worker: u8) {
+        self.workers[worker as usize].paused_until_ms = 0;
+        let (now_ms, queue) = (self.now_ms, &mut self.queue);
+        self.waiting.retain(|(waits, event)| {
+            if *waits == worker {
+                queue.push(now_ms, *event);
+            }
+            *waits != worker
+        });
     }
 
     fn note(&mut self, who: Who, fact: Fact) {

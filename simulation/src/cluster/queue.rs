@@ -26,6 +26,8 @@ pub(crate) enum Event {
     Due { drive: u32, generation: u32, slot: u32 },
     /// A lease is to be renewed or given up.
     Duty { drive: u32, generation: u32 },
+    /// A pause is over, unless it was made longer.
+    Resume { worker: u8 },
     /// No more faults.
     Heal,
     /// The end of patience.
