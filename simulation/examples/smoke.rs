@@ -13,6 +13,9 @@ fn main() {
         backoff_initial_ms: Some(config.backoff_initial_ms), backoff_cap_ms: Some(config.backoff_cap_ms), backoff_jitter_percent: 20, slack_ms: 2_000, early_ms: 0 });
     let mut cluster = Cluster::new(&Reference);
     let mut strikes = Vec::new();
+    let mut watch = hydra_simulation::cluster::Watch::default();
+    let mut strange = std::collections::BTreeMap::new();
+    let mut missed = 0;
     let start = std::time::Instant::now();
     let (mut unfinished, mut notes) = (0, 0u64);
     let mut judged = std::time::Duration::ZERO;
@@ -24,10 +27,13 @@ fn main() {
         cluster.run(Run { seed, workload: &workload, strikes: &strikes, config: &config });
         notes += cluster.notes().len() as u64;
         let t = std::time::Instant::now();
+        let look = cluster.strange(&mut watch);
+        if let Some(w) = look { *strange.entry(w).or_insert(0) += 1; }
         if std::env::var("ORACLE").is_ok() {
             let h = cluster.history("reference", seed, &workload);
             if only.is_some() { println!("{}", h.to_text()); }
             let j = oracle::judge(&h, &contract);
+            if look.is_none() && j.broken().next().is_some() { missed += 1; println!("missed {seed}"); }
             for f in j.broken() {
                 let e: &mut Vec<(u64, String)> = broken.entry(format!("{:?}", f.property)).or_default();
                 e.push((seed, f.explanation.clone()));
@@ -38,6 +44,7 @@ fn main() {
     }
     let secs = start.elapsed().as_secs_f64();
     for (p, e) in &broken { println!("{p}: {} e.g. {:#?}", e.len(), &e[..e.len().min(3)]); }
+    println!("strange {strange:?} missed {missed}");
     let t = cluster.tally();
     println!("{:.0} runs/s {:.2}M steps/s steps/run {} notes/run {} sim {} ms/run unfinished {unfinished} judged {judged:?}", seeds as f64 / secs, t.steps as f64 / secs / 1e6, t.steps / seeds, notes / seeds, t.simulated_ms / seeds);
     if only.is_none() { println!("{:?}", t.goals().iter().filter(|g| g.2 == 0).collect::<Vec<_>>()); }

@@ -180,6 +180,11 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         &self.tally
     }
 
+    /// Why the oracle should see the last run, if it should: see [`Watch`].
+    pub fn strange(&self, watch: &mut Watch) -> Option<&'static str> {
+        watch.look(&self.notes, &self.strikes, &self.programs, &self.config)
+    }
+
     fn prepare(&mut self, run: Run<'_>) {
         self.config.clone_from(run.config);
         self.programs.load(run.workload);
