@@ -11,5 +11,6 @@ pub mod cluster;
 pub mod history;
 pub mod nemesis;
 pub mod oracle;
+pub mod report;
 pub mod shrink;
 pub mod workload;

@@ -5,6 +5,7 @@
 //! oracle trusts; times are for people and for bounds.
 
 mod lines;
+mod words;
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,7 @@
 //! A history, indexed once for every checker.
 
+use std::collections::HashMap;
+
 use hydra_schedule::{Fault, Name, StepName};
 
 use super::contract::Settings;
@@ -65,6 +67,11 @@ pub(super) struct Answered<'a> {
 }
 
 impl<'a> Answered<'a> {
+    /// Whether either side says that the input is another one.
+    pub fn other_input(&self) -> bool {
+        self.call.other_input || self.answer.is_some_and(|(_, answer)| answer.other_input)
+    }
+
     /// The answer, if the call was answered with success.
     pub fn ok(&self) -> Option<(usize, &'a Call)> {
         self.answer.filter(|(_, answer)| answer.phase == Phase::Ok)
@@ -102,6 +109,12 @@ impl<'a> Facts<'a> {
                 last: None,
             })
             .collect();
+        // Only looked up, never walked: its order cannot reach a verdict.
+        let by_name: HashMap<&Name, usize> = programs
+            .iter()
+            .enumerate()
+            .map(|(at, program)| (&program.id, at))
+            .collect();
         let mut healed = None;
         let mut undecodable = Vec::new();
         for (index, record) in history.records.iter().enumerate() {
@@ -121,11 +134,8 @@ impl<'a> Facts<'a> {
             let Some(name) = record.execution() else {
                 continue;
             };
-            if let Some(execution) = executions
-                .iter_mut()
-                .find(|execution| execution.name == name)
-            {
-                execution.add(index, record);
+            if let Some(at) = by_name.get(name) {
+                executions[*at].add(index, record);
             }
         }
         Facts {

@@ -15,6 +15,7 @@ mod verdict;
 use hydra_schedule::Property;
 
 use crate::history::History;
+pub(crate) use checks::ms;
 pub use contract::{Contract, Promise, Settings};
 pub use facts::{Body, Facts};
 pub use recovery::Recovery;
@@ -44,7 +45,10 @@ pub fn judge(history: &History, contract: &Contract) -> Judgements {
         .iter()
         .map(|check| {
             let promise = contract.promise(check.property).cloned();
-            let checked = (check.run)(&facts);
+            let mut checked = (check.run)(&facts);
+            checked
+                .findings
+                .sort_by_key(|finding| (finding.second, finding.first));
             Judgement {
                 property: check.property,
                 verdict: verdict(check, checked, promise.is_some()),
@@ -84,6 +88,15 @@ fn verdict(check: &checks::Check, checked: Checked, promised: bool) -> Verdict {
         },
         (None, over) => Verdict::Kept { over },
     }
+}
+
+/// Every finding in a history, promised against or not: [`judge`] without the verdicts, for campaigns of many runs.
+pub fn findings(history: &History, settings: &Settings) -> Vec<Finding> {
+    let facts = Facts::new(history, settings);
+    checks::CHECKS
+        .iter()
+        .flat_map(|check| (check.run)(&facts).findings)
+        .collect()
 }
 
 /// Whether the property falls in this history, promised or not: the predicate of a shrinker.

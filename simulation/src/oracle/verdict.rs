@@ -209,10 +209,7 @@ impl Verdict {
             (NotPromised { over, observed }, _) | (_, NotPromised { over, observed }) => {
                 NotPromised { over, observed }
             }
-            (NotTested { why }, rest) | (rest, NotTested { why })
-                if why.starts_with("incomplete") =>
-            {
-                let _ = rest;
+            (NotTested { why }, _) | (_, NotTested { why }) if why.starts_with("incomplete") => {
                 NotTested { why }
             }
             (NotTested { .. }, rest @ Kept { .. }) | (rest @ Kept { .. }, NotTested { .. }) => rest,

@@ -2,7 +2,7 @@
 
 use hydra_schedule::Property::*;
 use hydra_simulation::history::{Gave, Status};
-use hydra_simulation::oracle::{Anomaly, falls};
+use hydra_simulation::oracle::{Anomaly, falls, findings};
 
 use crate::story::{Story, value_of};
 use crate::{KEYED, TWO_KEYED};
@@ -135,6 +135,11 @@ fn the_predicate_of_a_shrinker_agrees_with_the_verdict() {
     let (history, _) = story.judged();
     assert!(falls(&history, &settings, SuccessNeverRerun));
     assert!(!falls(&history, &settings, EffectOnceKeyed));
+    let all: Vec<_> = findings(&history, &settings)
+        .iter()
+        .map(|finding| finding.property)
+        .collect();
+    assert_eq!(all, [SuccessNeverRerun]);
 }
 
 #[test]

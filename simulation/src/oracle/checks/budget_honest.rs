@@ -23,7 +23,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             .health
             .anyone_struck(facts.at_ms(from), facts.at_ms(ended))
             .is_some();
-        if cancelled || struck || has_another_reason(facts, execution) {
+        if cancelled || struck {
             continue;
         }
         for step in execution
@@ -40,8 +40,11 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let Some((left, Gave::Failure)) = last.left else {
                 continue;
             };
-            checked.case();
             let attempts = attempts(execution, step);
+            if attempts < attempts_max && has_another_reason(facts, execution) {
+                continue;
+            }
+            checked.case();
             if attempts < attempts_max {
                 let explanation = format!(
                     "{} failed {attempts} of {attempts_max} times, the last time at {}, and {} was failed at {} without a further attempt.",

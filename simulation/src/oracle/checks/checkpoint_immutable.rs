@@ -110,7 +110,7 @@ fn changed(
         });
     if let Some((index, now)) = other {
         let explanation = format!(
-            "The checkpoint of {step} was {seen:?} at {} and {now:?} at {}, written by {}.",
+            "The checkpoint of {step} was {seen} at {} and {now} at {}, written by {}.",
             facts.when(settled.index),
             facts.when(index),
             facts.who(index)

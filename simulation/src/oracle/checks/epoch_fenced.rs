@@ -71,17 +71,17 @@ fn written(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Checked) 
         match journal {
             Journal::Claimed { epoch, .. } => {
                 checked.case();
-                if let (Some(epoch), Some(before), Some((first, _))) = (epoch, highest, owner) {
-                    if *epoch <= before {
-                        let explanation = format!(
-                            "{} claimed {} under epoch {epoch} at {}, although epoch {before} had been claimed at {}: the epoch did not rise.",
-                            facts.who(*index),
-                            execution.name,
-                            facts.when(*index),
-                            facts.when(first)
-                        );
-                        checked.find(WHAT, (execution, None), (first, *index), explanation);
-                    }
+                if let (Some(epoch), Some(before), Some((first, _))) = (epoch, highest, owner)
+                    && *epoch <= before
+                {
+                    let explanation = format!(
+                        "{} claimed {} under epoch {epoch} at {}, although epoch {before} had been claimed at {}: the epoch did not rise.",
+                        facts.who(*index),
+                        execution.name,
+                        facts.when(*index),
+                        facts.when(first)
+                    );
+                    checked.find(WHAT, (execution, None), (first, *index), explanation);
                 }
                 highest = highest.max(*epoch);
                 owner = Some((*index, *epoch));
@@ -97,7 +97,7 @@ fn written(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Checked) 
                 let is_worker = facts.workers.iter().any(|worker| worker.as_str() == writer);
                 if is_worker && writer != facts.who(claim) {
                     let explanation = format!(
-                        "{writer} wrote to {} at {} ({journal:?}), although {} had claimed it at {}.",
+                        "{writer} wrote to {} at {} and was heard ({writer} {journal}), although {} had claimed it at {}.",
                         execution.name,
                         facts.when(*index),
                         facts.who(claim),

@@ -33,7 +33,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 }
                 Some((before, was)) if *was != seen => {
                     let explanation = format!(
-                        "Of {name} the workflow had {was:?} at {} (on {}) and {seen:?} at {} (on {}).",
+                        "Of {name} the workflow had {was} at {} (on {}) and {seen} at {} (on {}).",
                         facts.when(*before),
                         facts.who(*before),
                         facts.when(index),

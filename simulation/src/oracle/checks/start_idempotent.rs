@@ -27,8 +27,7 @@ fn answers(
     starts: &[&Answered<'_>],
     checked: &mut Checked,
 ) {
-    let Some((first, (accepted, answer))) =
-        starts.iter().find_map(|start| Some((start, start.ok()?)))
+    let Some((first, (accepted, _))) = starts.iter().find_map(|start| Some((start, start.ok()?)))
     else {
         return;
     };
@@ -37,7 +36,7 @@ fn answers(
             continue;
         };
         checked.case();
-        let other_input = again.call.other_input != first.call.other_input;
+        let other_input = again.other_input() != first.other_input();
         let wrong = match (other_input, reply.phase) {
             (true, Phase::Ok) => {
                 "with another input, and was accepted instead of refused as a conflict".to_owned()
@@ -49,10 +48,9 @@ fn answers(
             _ => continue,
         };
         let explanation = format!(
-            "{} was started at {} ({:?}) and started again at {} {wrong}.",
+            "{} was started at {} and started again at {} {wrong}.",
             execution.name,
             facts.when(accepted),
-            answer.phase,
             facts.when(index)
         );
         checked.find(WHAT, (execution, None), (accepted, index), explanation);
