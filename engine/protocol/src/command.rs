@@ -73,7 +73,7 @@ pub enum Command {
     Finish {
         /// The epoch it holds.
         epoch: Epoch,
-        /// How it ended. Not [`Ending::Cancelled`]: that is for clients.
+        /// How it ended. Not cancelled, which is for clients; nor for its deadline or replays, which a claim finds out.
         ending: Ending,
     },
     /// A client cancels the execution: at once, whoever drives it.

@@ -120,7 +120,7 @@ impl fmt::Display for Rejection {
                 write!(f, "{} later steps were settled after this one", last.saturating_sub(*order))
             }
             Self::IllegalSettlement(kind) => write!(f, "no attempt of a {kind:?} step ends this way"),
-            Self::IllegalEnding(_) => f.write_str("only a client can cancel"),
+            Self::IllegalEnding(ending) => write!(f, "a worker cannot end an execution as {ending:?}"),
         }
     }
 }

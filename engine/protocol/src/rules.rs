@@ -14,7 +14,7 @@ use crate::{
 ///
 /// The first part are the judgements that several transitions share; then one method a transition, each in a file of
 /// its own; then the worker's side. No method reads anything but its arguments.
-pub trait Protocol {
+pub trait Protocol: Sync {
     // ---- Judgements of the store ----------------------------------------------------------------------------------
 
     /// Whether a worker that holds `epoch` may write.

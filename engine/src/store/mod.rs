@@ -8,12 +8,29 @@
 //! * the clock is the store's, read once per transaction;
 //! * a row that cannot be is an error that names it ([`StoreError::Corrupt`]), never a default.
 
+mod apply;
+pub mod backend;
+mod body;
+mod check;
 mod clock;
 mod error;
+mod inline;
+mod leases;
+mod memory;
+mod options;
+mod signals;
+mod sql_error;
 mod types;
+mod user_sql;
 
+pub use apply::Rules;
+pub use check::NAME_BYTES_MAX;
 pub use clock::{Clock, ManualClock, SystemClock, TokioClock};
 pub use error::StoreError;
+pub use inline::Inline;
+pub use memory::{MemoryBackend, MemoryStore};
+pub use options::StoreOptions;
+pub use signals::EndingWatch;
 pub use types::*;
 
 use std::sync::Arc;
@@ -21,6 +38,9 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use hydra_protocol::Time;
 use tokio::sync::Notify;
+
+/// Largest payload of a store that is not told otherwise, in bytes.
+pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// What every store offers. Cheap to share; methods may be called from any task.
 pub trait Store: Send + Sync + 'static {
@@ -52,8 +72,18 @@ pub trait Store: Send + Sync + 'static {
     /// Notified (`notify_waiters`) whenever a commit through *this handle* ended an execution.
     fn ended(&self) -> Arc<Notify>;
 
+    /// Watches for the end of one execution by a commit through *this handle*, from this call on. Make the watch, look
+    /// whether the execution has ended already, then wait. Unlike with [`Store::ended`], nobody is woken for another
+    /// one's end: with a thousand clients waiting, each ending would have them all read a row.
+    fn watch_ending(&self, key: ExecutionKey) -> EndingWatch;
+
     /// The store's clock.
     fn now(&self) -> Time;
+
+    /// Largest input, output or result that the store takes, in bytes.
+    fn payload_max(&self) -> usize {
+        PAYLOAD_BYTES_MAX
+    }
 }
 
 /// The store's own transaction, lent to one transactional body.

@@ -215,7 +215,7 @@ pub struct LeaseView {
     pub worker: String,
     /// When it was claimed.
     pub claimed_at: Time,
-    /// When it was given back or its execution ended; none while it is held and for one that simply ended.
+    /// When it was given back, its execution ended, or it had expired before another claim; none until then.
     pub ended_at: Option<Time>,
 }
 
@@ -234,6 +234,13 @@ pub struct ListFilter {
     pub before: Option<ExecutionKey>,
     /// At most so many; zero means 100.
     pub limit: usize,
+}
+
+impl ListFilter {
+    /// How many to list.
+    pub fn limit_or_default(&self) -> usize {
+        if self.limit == 0 { 100 } else { self.limit }
+    }
 }
 
 /// A value that goes into a statement or comes out of a query, on every store.

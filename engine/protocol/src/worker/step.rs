@@ -6,12 +6,13 @@
 //! | new | requested; settled row | done | deliver its outcome |
 //! | new | requested; waiting or sleeping row | waiting | wait |
 //! | new | requested; no row, an orphaned or an abandoned one | asking | begin the next attempt, or sleep |
-//! | asking | answer: run | running | run the body; transactional: run it inside the settling transaction |
+//! | asking | answer to begin: run | running | run the body; transactional: run it inside the settling transaction |
 //! | asking | answer: settled | done | deliver |
-//! | asking | answer: waiting, sleeping, not due | waiting | wait |
-//! | asking | answer: any other rejection | gone | stop |
+//! | asking | answer to settle: waiting; to sleep: sleeping; to begin or fire: not due | waiting | wait |
+//! | asking | answer: any other rejection; a reply to something else | gone | stop |
 //! | asking | answer lost | asking | ask the same again: it is idempotent |
 //! | running | body ended | asking | settle |
+//! | asking, in a transaction | body failed | asking | settle, by a command of its own |
 //! | waiting | due | asking | begin the next attempt, or fire |
 //! | any | lease lost | gone | stop; what the body returns is discarded |
 
@@ -171,7 +172,11 @@ pub fn next<P: Protocol + ?Sized>(rules: &P, plan: &Plan, phase: Phase, event: E
         // The only right thing to do about an unknown. Taking it for a failure is how a settled step comes to read as
         // failed; taking it for a success is how one comes to be lost.
         (Phase::Asking(command), Event::Lost) => ask(plan, command),
-        (Phase::Asking(Command::Settle { attempt, .. }), Event::Body(end)) if plan.kind == Kind::Transactional => {
+        // A transaction under way: only that its body failed, and was rolled back, is told here. (1) The body returns;
+        // (2) its transaction fails to commit; (3) "succeeded" is reported beside it: settled, and without its effect.
+        (Phase::Asking(Command::Settle { attempt, settlement: Settlement::Succeeded, .. }), Event::Body(end))
+            if plan.kind == Kind::Transactional && end != BodyEnd::Returned =>
+        {
             settle(rules, plan, attempt, end)
         }
         (Phase::Running { attempt }, Event::Body(end)) => settle(rules, plan, attempt, end),
@@ -207,48 +212,48 @@ fn requested(plan: &Plan, row: Option<Step>) -> (Phase, Action) {
     }
 }
 
+/// What an answer means depends on what was asked: (1) A begins an at-most-once step; (2) the answer takes long, is
+/// given up for lost, and A asks again; (3) it is told to run the body, which ends; (4) A reports that; (5) the first
+/// answer arrives, "run": taken for the answer to the report, it would run the body a second time.
 fn answered(plan: &Plan, command: Command, answer: Result<Reply, Rejection>) -> (Phase, Action) {
-    let begun = match command {
-        Command::Begin { attempt, .. } => attempt.saturating_sub(1),
-        Command::Settle { attempt, .. } => attempt,
-        Command::Sleep { .. } | Command::Fire { .. } => 0,
-        Command::Start { .. }
-        | Command::Claim { .. }
-        | Command::Heartbeat { .. }
-        | Command::Release { .. }
-        | Command::Finish { .. }
-        | Command::Cancel
-        | Command::Retry { .. }
-        | Command::Resolve { .. } => 0,
-    };
-    match answer {
-        Ok(Reply::Run { attempt }) if plan.kind == Kind::Transactional => {
-            let settlement = Settlement::Succeeded;
-            ask(plan, Command::Settle { epoch: plan.epoch, attempt, settlement })
-        }
-        Ok(Reply::Run { attempt }) => (Phase::Running { attempt }, Action::RunBody { attempt }),
-        Ok(Reply::Settled { order, outcome }) => (Phase::Done, Action::Deliver { order, outcome }),
-        Ok(Reply::Waiting { due_at } | Reply::Sleeping { due_at }) => wait(due_at, begun),
+    match (command, answer) {
+        (Command::Begin { attempt: asked, .. }, Ok(Reply::Run { attempt })) if attempt == asked => match plan.kind {
+            Kind::Transactional => {
+                ask(plan, Command::Settle { epoch: plan.epoch, attempt, settlement: Settlement::Succeeded })
+            }
+            Kind::Keyed | Kind::AtMostOnce | Kind::Timer => (Phase::Running { attempt }, Action::RunBody { attempt }),
+        },
+        (_, Ok(Reply::Settled { order, outcome })) => (Phase::Done, Action::Deliver { order, outcome }),
+        (Command::Settle { attempt, .. }, Ok(Reply::Waiting { due_at })) => wait(due_at, attempt),
+        (Command::Sleep { .. }, Ok(Reply::Sleeping { due_at })) => wait(due_at, 0),
         // The worker's clock ran ahead of the store's.
-        Err(Rejection::NotDue { due_at, .. }) => wait(due_at, begun),
-        Err(rejection) => stop(Stop::Rejected(rejection)),
-        Ok(
-            reply @ (Reply::Started
-            | Reply::AlreadyStarted
-            | Reply::Claimed { .. }
-            | Reply::Renewed { .. }
-            | Reply::Released { .. }
-            | Reply::Ended(_)
-            | Reply::Reopened
-            | Reply::Resolved(_)),
+        (Command::Begin { attempt, .. }, Err(Rejection::NotDue { due_at, .. })) => {
+            wait(due_at, attempt.saturating_sub(1))
+        }
+        (Command::Fire { .. }, Err(Rejection::NotDue { due_at, .. })) => wait(due_at, 0),
+        (_, Err(rejection)) => stop(Stop::Rejected(rejection)),
+        (
+            _,
+            Ok(
+                reply @ (Reply::Run { .. }
+                | Reply::Waiting { .. }
+                | Reply::Sleeping { .. }
+                | Reply::Started
+                | Reply::AlreadyStarted
+                | Reply::Claimed { .. }
+                | Reply::Renewed { .. }
+                | Reply::Released { .. }
+                | Reply::Ended(_)
+                | Reply::Reopened
+                | Reply::Resolved(_)),
+            ),
         ) => stop(Stop::Unexpected(reply)),
     }
 }
 
 fn settle<P: Protocol + ?Sized>(rules: &P, plan: &Plan, attempt: u32, end: BodyEnd) -> (Phase, Action) {
     let settlement = rules.settlement(plan.kind, end, plan.backoff, plan.salt);
-    let command = Command::Settle { epoch: plan.epoch, attempt, settlement };
-    (Phase::Asking(command), Action::Ask(command))
+    ask(plan, Command::Settle { epoch: plan.epoch, attempt, settlement })
 }
 
 fn begin(plan: &Plan, attempt: u32) -> Command {

@@ -1,0 +1,268 @@
+//! What a database has to offer, and nothing that decides: rows in, rows out, inside one transaction.
+//!
+//! A backend is synchronous and used by one thread at a time. The drivers ([`super::Inline`], [`super::GroupCommit`])
+//! make a [`super::Store`] of it; [`super::apply`] is the one place where rows meet the core.
+
+use std::sync::Arc;
+
+use hydra_protocol::{Epoch, Execution, Step, StepNo, Time};
+
+use super::{
+    ExecutionId, ExecutionKey, ExecutionView, HistoryView, JournalStep, LeaseView, ListFilter, StepView, StoreError,
+    Target, Value,
+};
+
+/// Rows for people and clients to look at. Reads what is committed.
+pub trait Reads: Send + 'static {
+    /// See [`super::Store::execution`].
+    fn view(&mut self, id: &ExecutionId) -> Result<Option<ExecutionView>, StoreError>;
+
+    /// See [`super::Store::history`]: the steps by number. None if there is no such execution.
+    fn steps(&mut self, key: ExecutionKey) -> Result<Vec<StepView>, StoreError>;
+
+    /// See [`super::Store::history`]: the leases by epoch.
+    fn leases(&mut self, key: ExecutionKey) -> Result<Vec<LeaseView>, StoreError>;
+
+    /// See [`super::Store::list`].
+    fn list(&mut self, filter: &ListFilter) -> Result<Vec<ExecutionView>, StoreError>;
+
+    /// Steps and leases, read at one point in time.
+    fn history(&mut self, key: ExecutionKey) -> Result<HistoryView, StoreError> {
+        Ok(HistoryView { steps: self.steps(key)?, leases: self.leases(key)? })
+    }
+}
+
+/// One connection that writes.
+///
+/// Errors: [`StoreError::Corrupt`] comes from reading alone, so it leaves the transaction as it was. After any other
+/// error the transaction must be rolled back.
+pub trait Backend: Reads {
+    /// What [`Backend::reader`] answers.
+    type Reader: Reads;
+
+    // ---- Transactions ---------------------------------------------------------------------------------------------
+
+    /// Opens a transaction that keeps all other writers out until its end.
+    fn begin(&mut self) -> Result<(), StoreError>;
+
+    /// Makes it durable. After [`StoreError::Unavailable`] nothing of it happened; after [`StoreError::Unknown`] all
+    /// of it may have.
+    fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Undoes it. Without one: nothing.
+    fn rollback(&mut self);
+
+    /// Whether a transaction is open. A database may undo one by itself: a full disk, an interrupted statement.
+    fn in_transaction(&self) -> bool;
+
+    /// Marks a place in the transaction. They do not nest.
+    fn savepoint(&mut self) -> Result<(), StoreError>;
+
+    /// Forgets the mark and keeps what was written since.
+    fn release(&mut self) -> Result<(), StoreError>;
+
+    /// Undoes what was written since, and forgets the mark.
+    fn rollback_to(&mut self) -> Result<(), StoreError>;
+
+    // ---- Rows of the engine ---------------------------------------------------------------------------------------
+
+    /// The execution's row.
+    fn find(&mut self, target: &Target) -> Result<Option<(ExecutionKey, Execution)>, StoreError>;
+
+    /// A step's row.
+    fn find_step(&mut self, key: ExecutionKey, owner: &Execution, no: StepNo) -> Result<Option<Step>, StoreError>;
+
+    /// The step that settled as the `order`-th.
+    fn find_settled(
+        &mut self,
+        key: ExecutionKey,
+        owner: &Execution,
+        order: u32,
+    ) -> Result<Option<(StepNo, Step)>, StoreError>;
+
+    /// Steps that run, wait or sleep.
+    fn open_steps(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<(StepNo, Step)>, StoreError>;
+
+    /// Whether the execution has this workflow and this input, byte for byte.
+    fn same_input(&mut self, key: ExecutionKey, workflow: &str, input: &[u8]) -> Result<bool, StoreError>;
+
+    /// A step's output and error.
+    fn checkpoint(&mut self, key: ExecutionKey, no: StepNo) -> Result<Checkpoint, StoreError>;
+
+    /// What a worker needs of an execution beside its rows.
+    fn identity(&mut self, key: ExecutionKey) -> Result<Identity, StoreError>;
+
+    /// All steps by number.
+    fn journal(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<JournalStep>, StoreError>;
+
+    /// Executions of one source that are due at `now` and stand after `after`, in the order of [`Candidate`], at most
+    /// `limit`.
+    fn due(
+        &mut self,
+        namespace: &str,
+        source: DueSource<'_>,
+        now: Time,
+        after: Option<Candidate>,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, StoreError>;
+
+    /// The earliest due time of a workflow's executions, of those later than `after` if it is given.
+    fn next_due(&mut self, namespace: &str, workflow: &str, after: Option<Time>) -> Result<Option<Time>, StoreError>;
+
+    /// Writes a new execution.
+    fn insert_execution(&mut self, new: NewExecution<'_>) -> Result<ExecutionKey, StoreError>;
+
+    /// Changes an execution's row. An error if its epoch is not `guard`.
+    fn update_execution(&mut self, update: ExecutionUpdate<'_>) -> Result<(), StoreError>;
+
+    /// Writes a new step. An error if there is one of this number.
+    fn insert_step(&mut self, new: NewStep<'_>) -> Result<(), StoreError>;
+
+    /// Changes a step's row. An error if there is none.
+    fn update_step(&mut self, update: StepUpdate<'_>) -> Result<(), StoreError>;
+
+    /// Writes down who holds an execution.
+    fn insert_lease(&mut self, key: ExecutionKey, epoch: Epoch, worker: &str, now: Time) -> Result<(), StoreError>;
+
+    /// Writes down when that ended.
+    fn end_lease(&mut self, key: ExecutionKey, epoch: Epoch, at: Time) -> Result<(), StoreError>;
+
+    // ---- The user's own tables ------------------------------------------------------------------------------------
+
+    /// Interrupts statements of the user's that still run at this moment; none: never. To be set around a body.
+    fn set_deadline(&mut self, deadline: Option<std::time::Instant>);
+
+    /// See [`super::Transaction::execute`].
+    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError>;
+
+    /// See [`super::Transaction::query`].
+    fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, StoreError>;
+
+    // ---- Reading beside the writer --------------------------------------------------------------------------------
+
+    /// Another connection to the same rows that reads without waiting for this one; none if there can be none.
+    fn reader(&mut self) -> Result<Option<Self::Reader>, StoreError>;
+}
+
+/// Where due executions are looked for: one at a time, so that a backlog of workflows that nobody here knows costs
+/// nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DueSource<'a> {
+    /// Executions of this workflow.
+    Workflow(&'a str),
+    /// Executions of any workflow past their deadline: to end one, its code need not be known.
+    Overdue,
+}
+
+/// An execution that may be claimable: longest due first, then oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Candidate {
+    /// Since when. Of an overdue execution: its deadline.
+    pub due_at: Time,
+    /// Which.
+    pub key: ExecutionKey,
+}
+
+/// A step's payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Its output, if it succeeded.
+    pub value: Option<Vec<u8>>,
+    /// What went wrong.
+    pub error: Option<String>,
+}
+
+/// An execution's names and its input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The client's name for it.
+    pub id: ExecutionId,
+    /// Its workflow's name.
+    pub workflow: String,
+    /// Its input.
+    pub input: Vec<u8>,
+}
+
+/// An execution to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct NewExecution<'a> {
+    /// The client's name for it.
+    pub id: &'a ExecutionId,
+    /// Its workflow's name.
+    pub workflow: &'a str,
+    /// Its input.
+    pub input: &'a [u8],
+    /// Its row.
+    pub row: &'a Execution,
+    /// When it was started.
+    pub started_at: Time,
+}
+
+/// An execution to be changed.
+#[derive(Clone, Copy, Debug)]
+pub struct ExecutionUpdate<'a> {
+    /// Which.
+    pub key: ExecutionKey,
+    /// The epoch that its row must have.
+    pub guard: Epoch,
+    /// Its row.
+    pub row: &'a Execution,
+    /// Who claimed it; none: as it was.
+    pub worker: Option<&'a str>,
+    /// When it ended; none if it has not.
+    pub ended_at: Option<Time>,
+    /// What came of it, when that changes.
+    pub result: Field<ExecutionResult<'a>>,
+}
+
+/// What came of an execution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExecutionResult<'a> {
+    /// What the workflow returned.
+    pub output: Option<&'a [u8]>,
+    /// What went wrong.
+    pub error: Option<&'a str>,
+}
+
+/// A step to be written.
+#[derive(Clone, Copy, Debug)]
+pub struct NewStep<'a> {
+    /// Its execution.
+    pub key: ExecutionKey,
+    /// Its number.
+    pub no: StepNo,
+    /// Its name.
+    pub name: &'a Arc<str>,
+    /// Its row.
+    pub row: &'a Step,
+    /// Its input.
+    pub input: Option<&'a [u8]>,
+    /// When it began.
+    pub begun_at: Time,
+}
+
+/// A step to be changed.
+#[derive(Clone, Copy, Debug)]
+pub struct StepUpdate<'a> {
+    /// Its execution.
+    pub key: ExecutionKey,
+    /// Its number.
+    pub no: StepNo,
+    /// Its row.
+    pub row: &'a Step,
+    /// Its output; none if it did not succeed.
+    pub output: Option<&'a [u8]>,
+    /// What went wrong.
+    pub error: Field<Option<&'a str>>,
+    /// When it settled; none if it has not.
+    pub settled_at: Option<Time>,
+}
+
+/// A column that an update may leave alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field<T> {
+    /// As it was.
+    Keep,
+    /// To be this.
+    Set(T),
+}

@@ -1,0 +1,30 @@
+//! SQLite's errors, told apart by what may be done about them.
+
+use rusqlite::{Error, ErrorCode};
+
+use super::StoreError;
+
+/// The store's error for one of SQLite's, in a statement that is no commit.
+pub fn of(error: Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Unavailable(format!(
+            "another process or connection holds the lock on the file for longer than the busy timeout; find out which, \
+             or raise `busy_timeout` ({error})"
+        )),
+        Some(ErrorCode::DiskFull) => StoreError::Unavailable(format!("the disk is full; make room on it ({error})")),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory | ErrorCode::CannotOpen) => {
+            StoreError::Unavailable(error.to_string())
+        }
+        Some(ErrorCode::ReadOnly) => StoreError::Refused(format!(
+            "the file cannot be written: see its permissions and its folder's, and whether the disk is mounted \
+             read-only ({error})"
+        )),
+        Some(ErrorCode::NotADatabase) => {
+            StoreError::NotAStore(format!("this file is no SQLite database; give another path ({error})"))
+        }
+        Some(ErrorCode::DatabaseCorrupt) => {
+            StoreError::Corrupt { row: "the database file".into(), what: format!("{error}; restore it from a backup") }
+        }
+        _ => StoreError::Refused(error.to_string()),
+    }
+}
