@@ -114,6 +114,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let (body, ends) = self.enter(drive, step, attempt);
         self.calls[call].body = body;
         self.calls[call].ends = ends;
+        if self.defects.effect_outside_transaction && ends == BodyEnd::Returns {
+            let who = Who::Worker(self.drives[drive].worker);
+            let epoch = self.drives[drive].epoch.0;
+            self.note(who, Fact::Effect { step, body, key: None, epoch, applied: true });
+        }
         let lasts_ms = self.programs.steps[step as usize].lasts_ms + self.random.below(3);
         self.push_call(self.now_ms + lasts_ms, call, Event::Transacted { call });
         let worker = self.drives[drive].worker;
@@ -144,13 +149,19 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 let noted = self.notes.len();
                 let done = self.transact(call, about, &command);
                 self.calls[call].answer = Some(done.answer);
+                if done.refused {
+                    self.note(who, Fact::Left { step, body, gave: Gave::Cancelled });
+                    return self.abort(call);
+                }
                 if done.commit.is_some_and(|commit| commit.step.is_some()) {
                     let epoch = self.drives[drive].epoch.0;
                     let effect = Fact::Effect { step, body, key: None, epoch, applied: true };
                     // The effect is part of the transaction, so it is told before the checkpoint that it comes with.
                     let left = Fact::Left { step, body, gave: Gave::Value(u64::from(body)) };
                     self.note_at(noted, who, left);
-                    self.note_at(noted, who, effect);
+                    if !self.defects.effect_outside_transaction {
+                        self.note_at(noted, who, effect);
+                    }
                     return self.respond(call);
                 }
                 Gave::Cancelled

@@ -266,12 +266,18 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                     Ok(commit) if commit.step.is_some() => return self.run_in_transaction(index),
                     _ => {
                         let done = self.transact(index, about, &command);
+                        if done.refused {
+                            return self.abort(index);
+                        }
                         self.calls[index].answer = Some(done.answer);
                     }
                 }
             }
             _ => {
                 let done = self.transact(index, about, &command);
+                if done.refused {
+                    return self.abort(index);
+                }
                 self.calls[index].answer = Some(done.answer);
             }
         }
@@ -397,7 +403,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 }
                 self.feed_step(drive, slot, event);
                 if self.is_live(drive, generation) {
-                    self.advance(drive);
+                    self.go_on(drive);
                 }
                 true
             }
@@ -432,7 +438,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             }
         };
         let before = self.store.executions[about.execution as usize];
-        let done = self.store.transact(self.rules, &self.programs, about, command, self.now_ms);
+        let done = self.store.transact(self.rules, !self.defects.no_unique_key, &self.programs, about, command, self.now_ms);
         self.tally.steps += 1;
         self.tally.command(command);
         if let Some(broken) = done.broken {

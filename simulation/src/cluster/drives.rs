@@ -135,7 +135,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             self.tally.path(goal!("replayed"));
         }
         self.request_item(index);
-        self.advance(index);
+        self.go_on(index);
     }
 
     /// The workflow asks for the steps of its next item, or ends.
@@ -208,7 +208,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     }
 
     /// Hands over what is next in turn, until nothing is; then sees whether there is anything left to do.
-    pub(crate) fn advance(&mut self, index: u32) {
+    pub(crate) fn go_on(&mut self, index: u32) {
         let generation = self.drives[index].generation;
         while self.is_live(index, generation) && !self.drives[index].ended {
             let drive = &mut self.drives[index];

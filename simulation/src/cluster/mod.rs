@@ -55,6 +55,7 @@ pub const WORKERS_MAX: u32 = 32;
 /// A cluster, used for one run after the other; its memory is used again.
 pub struct Cluster<'p, P: Protocol + ?Sized> {
     rules: &'p P,
+    defects: Defects,
     config: Config,
     programs: Programs,
     random: Random,
@@ -96,6 +97,15 @@ pub struct Cluster<'p, P: Protocol + ?Sized> {
     tally: Tally,
 }
 
+/// What is wrong around the core: in the database, or in the way bodies are run. For engines that are known to be wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Defects {
+    /// The database has no unique key on steps.
+    pub no_unique_key: bool,
+    /// The effect of a transactional body commits by itself, before its step is settled.
+    pub effect_outside_transaction: bool,
+}
+
 /// Everything that decides a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Run<'a> {
@@ -114,6 +124,7 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
     pub fn new(rules: &'p P) -> Self {
         Cluster {
             rules,
+            defects: Defects::default(),
             config: Config::default(),
             programs: Programs::default(),
             random: Random::new(0),
@@ -149,20 +160,40 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         }
     }
 
+    /// The same, in a world that is wrong itself.
+    pub fn with_defects(rules: &'p P, defects: Defects) -> Self {
+        Cluster { defects, ..Cluster::new(rules) }
+    }
+
     /// One run, from an empty store until everything has ended or patience has. The notes stay until the next.
     pub fn run(&mut self, run: Run<'_>) {
         self.prepare(run);
-        while let Some((at_ms, event)) = self.queue.pop() {
-            self.now_ms = at_ms;
-            if event == Event::End {
-                break;
+        while self.advance() {}
+    }
+
+    /// The next thing that happens. False when the run is over and clients have had their last look.
+    pub fn advance(&mut self) -> bool {
+        let next = self.queue.pop().filter(|(_, event)| *event != Event::End);
+        let over = match next {
+            None => true,
+            Some((at_ms, event)) => {
+                self.now_ms = at_ms;
+                self.happen(event);
+                self.is_over()
             }
-            self.happen(event);
-            if self.is_over() {
-                break;
-            }
+        };
+        if over {
+            self.last_look();
         }
-        self.last_look();
+        !over
+    }
+
+    /// A fault strikes now, beside those of the run's own schedule. The history tells it like them.
+    pub fn inject(&mut self, blow: Blow) {
+        self.strikes.push(Strike { when: When::At(self.now_ms), blow });
+        self.struck.push(false);
+        self.acts_left += u32::from(matches!(blow, Blow::Client { .. }));
+        self.strike(self.strikes.len() - 1);
     }
 
     /// What was observed in the last run.
@@ -185,7 +216,8 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         watch.look(&self.notes, &self.strikes, &self.programs, &self.config)
     }
 
-    fn prepare(&mut self, run: Run<'_>) {
+    /// An empty store and fresh workers, with everything of the run still to come.
+    pub fn prepare(&mut self, run: Run<'_>) {
         self.config.clone_from(run.config);
         self.programs.load(run.workload);
         self.random = Random::new(run.seed);

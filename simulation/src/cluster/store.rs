@@ -28,6 +28,8 @@ pub(crate) struct Done {
     pub(crate) broken: Option<invariants::Broken>,
     /// A row was inserted where there was one.
     pub(crate) second_row: bool,
+    /// The database refused that, and undid the transaction: an error that no rule foresees.
+    pub(crate) refused: bool,
 }
 
 /// Rows, by execution and step.
@@ -92,10 +94,15 @@ impl Store {
         decide(rules, &self.rows(about), command, Self::clock(now_ms))
     }
 
+    fn has_row(&self, step: Option<u32>) -> bool {
+        step.is_some_and(|step| self.steps[step as usize].row.is_some())
+    }
+
     /// One transaction: the rows are read, the core decides, what it says is applied.
     pub(crate) fn transact<P: Protocol + ?Sized>(
         &mut self,
         rules: &P,
+        unique_key: bool,
         programs: &Programs,
         about: About,
         command: &Command,
@@ -106,20 +113,22 @@ impl Store {
         let commit = match decide(rules, &rows, command, Self::clock(now_ms)) {
             Ok(commit) => commit,
             Err(rejection) => {
-                return Done { answer: Err(rejection), commit: None, broken, second_row: false };
+                return Done { answer: Err(rejection), commit: None, broken, second_row: false, refused: false };
             }
         };
         broken = broken.or(invariants::check_commit(&rows, &commit).err());
+        let second_row = matches!(commit.step, Some(StepWrite::Insert(_))) && self.has_row(about.step);
+        if second_row && unique_key {
+            return Done { answer: Ok(commit.reply), commit: None, broken, second_row: false, refused: true };
+        }
         if let Some(execution) = commit.execution {
             if rows.execution.is_none() {
                 self.other_input[about.execution as usize] = about.other_input;
             }
             self.executions[about.execution as usize] = Some(execution);
         }
-        let mut second_row = false;
         if let (Some(write), Some(step)) = (commit.step, about.step) {
             let there = &mut self.steps[step as usize];
-            second_row = matches!(write, StepWrite::Insert(_)) && there.row.is_some();
             there.row = Some(*write.step());
             if matches!(command, Command::Settle { .. } | Command::Resolve { .. }) {
                 there.value = about.value;
@@ -131,7 +140,7 @@ impl Store {
                 *there = there.map(Step::abandoned);
             }
         }
-        Done { answer: Ok(commit.reply), commit: Some(commit), broken, second_row }
+        Done { answer: Ok(commit.reply), commit: Some(commit), broken, second_row, refused: false }
     }
 
     /// When the first execution is due that has not ended, in milliseconds since the beginning.
