@@ -14,7 +14,7 @@ mod config;
 mod drives;
 mod faults;
 mod leases;
-pub mod note;
+mod note;
 mod polls;
 mod program;
 mod queue;
@@ -28,6 +28,7 @@ mod words;
 mod worker;
 
 use std::collections::HashSet;
+use std::fmt::{self, Write};
 
 use hydra_protocol::Protocol;
 
@@ -36,7 +37,7 @@ use calls::Call;
 use clients::Act;
 pub use config::{Config, SettingError};
 use drives::Drive;
-use note::{Fact, Note, Who};
+pub use note::{Fact, Gave, Note, Seen, Who};
 use program::Programs;
 use queue::{Event, Queue};
 pub use script::ScriptError;
@@ -199,6 +200,25 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
     /// What was observed in the last run.
     pub fn notes(&self) -> &[Note] {
         &self.notes
+    }
+
+    /// All notes of the last run as one number, FNV-1a over their text.
+    pub fn fingerprint(&self) -> u64 {
+        struct Hash(u64);
+        impl fmt::Write for Hash {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                for byte in text.bytes() {
+                    self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+                }
+                Ok(())
+            }
+        }
+        let mut hash = Hash(0xcbf2_9ce4_8422_2325);
+        for note in &self.notes {
+            // The hash takes whatever is written.
+            let _ = write!(hash, "{note:?}");
+        }
+        hash.0
     }
 
     /// How many executions have not ended.
