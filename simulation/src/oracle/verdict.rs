@@ -68,12 +68,19 @@ pub struct Finding {
     /// The step, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepName>,
+    /// Which of the merged histories, from 0 in the order of merging.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub run: u64,
     /// The earlier of the contradicting records: its index in the history, from 0.
     pub first: usize,
     /// The later one; the same where one record alone is wrong.
     pub second: usize,
     /// The contradiction, with its evidence, in whole sentences.
     pub explanation: String,
+}
+
+fn is_zero(run: &u64) -> bool {
+    *run == 0
 }
 
 /// What the oracle says of one property.
@@ -151,6 +158,16 @@ impl Verdict {
                 observed: findings, ..
             } => findings,
             Verdict::Kept { .. } | Verdict::NotTested { .. } => &[],
+        }
+    }
+
+    fn findings_mut(&mut self) -> &mut [Finding] {
+        match self {
+            Verdict::Broken { findings, .. }
+            | Verdict::NotPromised {
+                observed: findings, ..
+            } => findings,
+            Verdict::Kept { .. } | Verdict::NotTested { .. } => &mut [],
         }
     }
 
@@ -248,20 +265,26 @@ impl Judgements {
         counts.into_iter().collect()
     }
 
-    /// Adds the judgements over further histories of the same subject under the same contract. The indices of their
-    /// findings refer to their own history: keep which one beside them.
+    /// Adds the judgements over further histories of the same subject under the same contract. Their findings are
+    /// numbered on: [`Finding::run`] counts the histories in the order of merging.
     pub fn merge(mut self, other: Judgements) -> Judgements {
+        let before = self.histories;
         self.histories += other.histories;
         self.recovery.merge(other.recovery);
-        for judgement in other.judgements {
+        for mut judgement in other.judgements {
+            judgement
+                .verdict
+                .findings_mut()
+                .iter_mut()
+                .for_each(|finding| finding.run += before);
             match self
                 .judgements
                 .iter_mut()
                 .find(|mine| mine.property == judgement.property)
             {
                 Some(mine) => {
-                    let before = std::mem::replace(&mut mine.verdict, Verdict::Kept { over: 0 });
-                    mine.verdict = before.merge(judgement.verdict);
+                    let verdict = std::mem::replace(&mut mine.verdict, Verdict::Kept { over: 0 });
+                    mine.verdict = verdict.merge(judgement.verdict);
                 }
                 None => self.judgements.push(judgement),
             }

@@ -53,6 +53,11 @@ fn a_finding_outweighs_every_other_verdict() {
         "{verdict:?}"
     );
     assert_eq!(all.histories, 3);
+    assert_eq!(
+        verdict.findings()[0].run,
+        1,
+        "it was seen in the second history"
+    );
 }
 
 #[test]

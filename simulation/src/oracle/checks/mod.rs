@@ -215,6 +215,7 @@ impl Checked {
             anomaly,
             execution,
             step: step.cloned(),
+            run: 0,
             first,
             second,
             explanation,
