@@ -60,13 +60,7 @@ fn model(name: &'static str, covers: &'static str, bounds: Bounds) -> ModelSpec 
 }
 
 fn base(workers: usize, kinds: &[Kind], attempts: u32, words: &[&str]) -> Bounds {
-    Bounds {
-        workers,
-        program: Program::sequence(kinds),
-        attempts,
-        faults: faults(words),
-        ..Bounds::smallest()
-    }
+    Bounds { workers, program: Program::sequence(kinds), attempts, faults: faults(words), ..Bounds::smallest() }
 }
 
 fn smoke() -> Vec<ModelSpec> {
@@ -111,17 +105,16 @@ fn smoke() -> Vec<ModelSpec> {
             "partitions, pauses and the leases that end meanwhile; checkpoints that cannot be decoded",
             base(2, &[Keyed, Keyed], 1, &["crash", "partition", "pause", "decode"]),
         ),
-        model(
-            "copies",
-            "requests that arrive twice or late",
-            base(2, &[Keyed], 2, &["crash", "duplicate", "expire"]),
-        ),
+        model("copies", "requests that arrive twice or late", base(2, &[Keyed], 2, &["crash", "duplicate", "expire"])),
         model(
             "together",
             "two steps at once, and outcomes handed over in the order in which they settled",
             Bounds {
                 program: Program {
-                    steps: vec![StepSpec { kind: Keyed, body: Body::Returns }, StepSpec { kind: Transactional, body: Body::MayFail }],
+                    steps: vec![
+                        StepSpec { kind: Keyed, body: Body::Returns },
+                        StepSpec { kind: Transactional, body: Body::MayFail },
+                    ],
                     shape: Shape::Together,
                 },
                 ..base(2, &[Keyed], 1, &["crash", "reply-lost"])
@@ -132,7 +125,10 @@ fn smoke() -> Vec<ModelSpec> {
             "a step and a timer race, and the loser is abandoned",
             Bounds {
                 program: Program {
-                    steps: vec![StepSpec { kind: Keyed, body: Body::MayFail }, StepSpec { kind: Timer, body: Body::Returns }],
+                    steps: vec![
+                        StepSpec { kind: Keyed, body: Body::MayFail },
+                        StepSpec { kind: Timer, body: Body::Returns },
+                    ],
                     shape: Shape::Race,
                 },
                 ..base(2, &[Keyed], 1, &["crash", "reply-lost", "expire"])
@@ -147,10 +143,7 @@ fn smoke() -> Vec<ModelSpec> {
             "backoff",
             "one step that always fails, 64 times",
             Bounds {
-                program: Program {
-                    steps: vec![StepSpec { kind: Keyed, body: Body::Fails }],
-                    shape: Shape::Sequence,
-                },
+                program: Program { steps: vec![StepSpec { kind: Keyed, body: Body::Fails }], shape: Shape::Sequence },
                 ..base(1, &[Keyed], 64, &[])
             },
         ),
@@ -164,4 +157,3 @@ fn standard() -> Vec<ModelSpec> {
 fn deep() -> Vec<ModelSpec> {
     Vec::new()
 }
-

@@ -91,16 +91,11 @@ fn act(command: Command, at: u8, slot: u8) -> Option<WorkerAct> {
 
 /// The lines that one action is written as. What only the model knows (that a machine decides to wait or to park, that
 /// the network keeps a copy) has none.
-pub(super) fn of<P: Protocol + ?Sized + Sync + 'static>(
-    world: &World<P>,
-    from: &State,
-    action: &Action,
-) -> Vec<Event> {
+pub(super) fn of<P: Protocol + ?Sized + Sync + 'static>(world: &World<P>, from: &State, action: &Action) -> Vec<Event> {
     let client = |act| vec![Event::client(act)];
     let acts = |id: u8, act| vec![Event::worker(&worker(id), act)];
     let fault = |fault| vec![Event::fault(fault)];
-    let passes =
-        |at: u8| vec![Event::new(hydra_schedule::Action::TimePasses { execution: execution(at) })];
+    let passes = |at: u8| vec![Event::new(hydra_schedule::Action::TimePasses { execution: execution(at) })];
     match *action {
         Action::Start(at) | Action::StartAgain(at) => {
             client(ClientAct::Starts { execution: execution(at), other_input: false })

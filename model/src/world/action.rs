@@ -9,7 +9,9 @@ use super::state::{PARTITIONED, PAUSED, State};
 use crate::search::Role;
 use hydra_protocol::worker::step::BodyEnd;
 use hydra_protocol::worker::{drive, step};
-use hydra_protocol::{Command, Ending, Execution, Kind, Outcome, Protocol, Settlement, Span, Status, StepState, Verdict};
+use hydra_protocol::{
+    Command, Ending, Execution, Kind, Outcome, Protocol, Settlement, Span, Status, StepState, Verdict,
+};
 
 /// One thing that happens. Workers, executions and steps are numbers from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -311,7 +313,8 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         }
         if row.due() != Some(Moment::Due) {
             // Alike for all workers that have nothing in memory: the first stands for them.
-            let is_first = (0..worker).all(|other| state.drives[other] != [0; EXECUTIONS_MAX] || state.flags[other] != 0);
+            let is_first =
+                (0..worker).all(|other| state.drives[other] != [0; EXECUTIONS_MAX] || state.flags[other] != 0);
             if is_first {
                 actions.push(Action::ClaimEarly(id, of));
             }
@@ -321,9 +324,11 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         if self.bounds.faults.reply_lost {
             actions.push(Action::ClaimReplyLost(id, of));
         }
-        let has_value = row.steps.iter().flatten().any(|step| {
-            matches!(step.state, StepState::Settled { outcome: Outcome::Succeeded, .. })
-        });
+        let has_value = row
+            .steps
+            .iter()
+            .flatten()
+            .any(|step| matches!(step.state, StepState::Settled { outcome: Outcome::Succeeded, .. }));
         if self.bounds.faults.decode && has_value {
             actions.push(Action::ClaimUndecodable(id, of));
         }
@@ -333,7 +338,12 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         let faults = &self.bounds.faults;
         let mut ask = |slot: usize| {
             let mut push = |delivery| {
-                actions.push(Action::Ask { worker: worker as u8, execution: execution as u8, slot: slot as u8, delivery });
+                actions.push(Action::Ask {
+                    worker: worker as u8,
+                    execution: execution as u8,
+                    slot: slot as u8,
+                    delivery,
+                });
             };
             push(Delivery::Answered);
             if faults.disconnect {

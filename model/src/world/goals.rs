@@ -2,7 +2,9 @@
 //! and never reached makes the verdict VACUOUS.
 
 use super::bounds::{Body, Bounds, Shape};
-use hydra_protocol::{Cause, Command, Commit, Ending, Failure, Kind, Outcome, Rejection, Release, Reply, Settlement, Status, StepState};
+use hydra_protocol::{
+    Cause, Command, Commit, Ending, Failure, Kind, Outcome, Rejection, Release, Reply, Settlement, Status, StepState,
+};
 
 macro_rules! goals {
     ($($variant:ident = $word:literal, $when:expr;)+) => {
@@ -149,7 +151,12 @@ goals! {
 }
 
 /// The goal that an accepted command reaches.
-pub(super) fn of_commit(command: &Command, before: &super::row::Row, step: Option<usize>, commit: &Commit) -> Option<Goal> {
+pub(super) fn of_commit(
+    command: &Command,
+    before: &super::row::Row,
+    step: Option<usize>,
+    commit: &Commit,
+) -> Option<Goal> {
     let writes_step = commit.step.is_some();
     let before_step = step.and_then(|step| before.steps[step]);
     Some(match (*command, commit.reply) {

@@ -36,7 +36,9 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             }
             Action::Claim(worker, at) => self.claim(&mut to, worker as usize, at as usize, Claiming::Normal),
             Action::ClaimEarly(worker, at) => self.claim(&mut to, worker as usize, at as usize, Claiming::Normal),
-            Action::ClaimReplyLost(worker, at) => self.claim(&mut to, worker as usize, at as usize, Claiming::ReplyLost),
+            Action::ClaimReplyLost(worker, at) => {
+                self.claim(&mut to, worker as usize, at as usize, Claiming::ReplyLost)
+            }
             Action::ClaimUndecodable(worker, at) => {
                 self.claim(&mut to, worker as usize, at as usize, Claiming::Undecodable);
             }

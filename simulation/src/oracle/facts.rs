@@ -214,6 +214,12 @@ impl<'a> Execution<'a> {
         })
     }
 
+    /// How many attempts of a step were begun, where the journal can be read: one that died early never reached its body.
+    pub fn began(&self, step: &StepName) -> usize {
+        let began = |journal: &Journal| matches!(journal, Journal::Began { step: of, .. } if of == step);
+        self.journal.iter().filter(|(_, journal)| began(journal)).count()
+    }
+
     /// The first proof that the step was settled: its checkpoint, or a later body that had its value.
     pub fn settled(&self, step: &Name) -> Option<Settled<'_>> {
         let read = self.bodies.iter().find_map(|body| {

@@ -2,9 +2,10 @@
 
 use hydra_schedule::Property;
 
-use super::super::facts::Facts;
+use super::super::facts::{Body, Facts};
 use super::super::{Anomaly, Checked};
-use crate::history::{Journal, Op};
+use crate::history::{Gave, Journal, Op};
+use crate::workload::StepKind;
 
 const WHAT: (Property, Anomaly) = (Property::AttemptsBounded, Anomaly::UnboundedRetry);
 
@@ -23,8 +24,14 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 continue;
             };
             checked.case();
-            let entered = execution.bodies_of(&step.id).count();
-            if let Some(over) = execution.bodies_of(&step.id).nth(attempts_max as usize) {
+            // A transaction that was undone before its body came to an end leaves no trace, and may begin again within
+            // the same attempt.
+            let undone = |body: &&Body<'_>| {
+                step.kind == StepKind::Transactional && matches!(body.left, Some((_, Gave::Cancelled)))
+            };
+            let counted = || execution.bodies_of(&step.id).filter(|body| !undone(body));
+            let entered = counted().count();
+            if let Some(over) = counted().nth(attempts_max as usize) {
                 let explanation = format!(
                     "{} has at most {attempts_max} attempts and was entered {entered} times: first by {} at {}, beyond its last attempt by {} at {}.",
                     first.step,

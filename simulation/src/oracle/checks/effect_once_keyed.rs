@@ -14,10 +14,12 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
     for execution in &facts.executions {
         for step in execution.steps_of(StepKind::Keyed) {
-            let effects: Vec<_> = execution
+            let mut effects: Vec<_> = execution
                 .bodies_of(&step.id)
                 .flat_map(|body| body.effects.iter().map(move |(index, effect)| (*index, *effect, body)))
                 .collect();
+            // In the order in which the receiver saw them: a body that was entered first may act last.
+            effects.sort_by_key(|(index, _, _)| *index);
             let Some(first) = effects.first() else {
                 continue;
             };

@@ -6,7 +6,7 @@ use super::super::facts::Facts;
 use super::super::facts::{Body, Execution};
 use super::super::recovery::went_down_in;
 use super::super::{Anomaly, Checked};
-use crate::history::Seen;
+use crate::history::{Op, Seen};
 use crate::workload::StepKind;
 
 const WHAT: (Property, Anomaly) = (Property::InDoubtShown, Anomaly::InDoubt);
@@ -14,6 +14,10 @@ const WHAT: (Property, Anomaly) = (Property::InDoubtShown, Anomaly::InDoubt);
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
     for execution in &facts.executions {
+        // An operator may have found out what happened and opened the execution again.
+        if execution.calls_of(Op::Retry).next().is_some() {
+            continue;
+        }
         for step in execution.steps_of(StepKind::AtMostOnce) {
             let Some(body) = execution.bodies_of(&step.id).next() else {
                 continue;

@@ -17,6 +17,10 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let Some(down) = went_down_in(facts, body.worker, body.entered, body.left.map(|(left, _)| left)) else {
                 continue;
             };
+            // Cancelled before its worker died: there is nothing left to take over.
+            if execution.ended().is_some_and(|(ended, _)| ended < down) {
+                continue;
+            }
             checked.case();
             let Some(recovery_ms) = facts.settings.recovery_ms else {
                 checked

@@ -13,6 +13,10 @@ const WHAT: (Property, Anomaly) = (Property::OutcomeTrue, Anomaly::InconsistentS
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
     for execution in &facts.executions {
+        // An operator may open a failed execution again, and it may end otherwise then.
+        if execution.calls_of(Op::Retry).next().is_some() {
+            continue;
+        }
         let Some((ended, status)) = execution.ended() else {
             continue;
         };
@@ -73,7 +77,10 @@ fn must_have_succeeded(facts: &Facts<'_>, execution: &Execution<'_>, step: &Step
     }
     // Its worker may have died before it could tell: an at-most-once step is in doubt then, and another may have used up
     // its attempts in this way.
-    let used_up = step.attempts_max.or(facts.settings.attempts_max).is_some_and(|max| bodies().count() >= max as usize);
+    let used_up = step
+        .attempts_max
+        .or(facts.settings.attempts_max)
+        .is_some_and(|max| bodies().count().max(execution.began(&name)) >= max as usize);
     let may_be_untold = step.kind == StepKind::AtMostOnce || used_up;
     let last = execution.last.unwrap_or(success.entered);
     !(may_be_untold && bodies().any(|body| facts.excuse(body.worker, body.entered, last).is_some()))

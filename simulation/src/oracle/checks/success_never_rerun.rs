@@ -2,7 +2,7 @@
 
 use hydra_schedule::Property;
 
-use super::super::facts::Facts;
+use super::super::facts::{Body, Facts};
 use super::super::{Anomaly, Checked};
 use crate::history::{Gave, Op};
 
@@ -26,7 +26,17 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             }
             checked.case();
             let reopened = execution.calls_of(Op::Retry).any(|call| (left..until).contains(&call.invoked));
-            let Some(again) = again.filter(|_| !reopened) else {
+            // A worker that was cut off, or whose clock is wrong, may not know that another has done it.
+            let zombie = |again: &Body<'_>| {
+                let from_ms = facts.at_ms(left).saturating_sub(facts.settings.lease_ms);
+                let began = |body: &Body<'_>| body.worker == again.worker && body.entered < left;
+                let claimed = execution.takeover(success.worker, left, facts.records);
+                again.worker != success.worker
+                    && !execution.bodies.iter().any(|body| began(body) && body.entered > success.entered)
+                    && claimed.is_none_or(|claimed| facts.who(claimed) != again.worker || claimed == again.entered)
+                    && facts.health.cut_off(again.worker, from_ms, facts.at_ms(again.entered))
+            };
+            let Some(again) = again.filter(|again| !reopened && !zombie(again)) else {
                 continue;
             };
             let why = match (gave, decode) {
