@@ -11,6 +11,7 @@ mod lossy_network;
 mod mutants;
 mod parse;
 mod properties;
+mod property;
 mod render;
 mod rows;
 mod schedule;

@@ -102,18 +102,17 @@ impl Store {
         if commit.guard != self.epoch() {
             return misfit("the guard fails");
         }
-        match commit.step {
-            Some(StepWrite::Insert(step)) => {
-                if self.steps.insert(key(message, self), step).is_some() {
-                    return misfit("the unique key is taken");
-                }
-            }
-            Some(StepWrite::Update(step)) => {
-                if self.steps.insert(key(message, self), step).is_none() {
-                    return misfit("there is no row to update");
-                }
-            }
-            None => {}
+        let number = key(message, self);
+        let taken = match commit.step {
+            Some(StepWrite::Insert(step)) => self.steps.insert(number, step).map(|_| "the unique key is taken"),
+            Some(StepWrite::Update(step)) => match self.steps.insert(number, step) {
+                Some(_) => None,
+                None => Some("there is no row to update"),
+            },
+            None => None,
+        };
+        if let Some(why) = taken {
+            return misfit(why);
         }
         if let Some(execution) = commit.execution {
             self.input.get_or_insert(message.input);
