@@ -17,6 +17,8 @@ struct Arguments {
 enum Command {
     /// An order workflow with a step of each kind. Kill it at any moment, start it again, and see that it finishes right.
     Demo(commands::demo::Demo),
+    /// What the engine costs, beside what the disk allows.
+    Bench(commands::bench::Bench),
     /// Executions in an SQLite file: list them, look into them, cancel, retry and resolve them.
     Executions(commands::executions::Executions),
 }
@@ -25,6 +27,7 @@ fn main() -> std::process::ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Demo(demo) => commands::exit(demo.run()),
+        Command::Bench(bench) => commands::exit(bench.run()),
         Command::Executions(executions) => commands::exit(executions.run()),
     }
 }
