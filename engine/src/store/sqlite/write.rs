@@ -196,13 +196,18 @@ impl Backend for SqliteBackend {
 
     fn identity(&mut self, key: ExecutionKey) -> Result<Identity, StoreError> {
         let identity = self.first(
-            "SELECT namespace, id, workflow, input FROM hydra_executions JOIN hydra_payloads ON execution = seq \
-             WHERE seq = ?1",
+            concat!(
+                "SELECT ",
+                execution_columns!(),
+                ", namespace, id, workflow, input FROM hydra_executions JOIN hydra_payloads ON execution = seq \
+                 WHERE seq = ?1"
+            ),
             [key.0],
             |row| {
+                let (execution, at) = (rows::execution(key, row, 0)?, rows::EXECUTION_COLUMNS);
                 let read = || -> rusqlite::Result<_> {
-                    let id = ExecutionId { namespace: row.get(0)?, id: row.get(1)? };
-                    Ok(Identity { id, workflow: row.get(2)?, input: row.get(3)? })
+                    let id = ExecutionId { namespace: row.get(at)?, id: row.get(at + 1)? };
+                    Ok(Identity { row: execution, id, workflow: row.get(at + 2)?, input: row.get(at + 3)? })
                 };
                 read().map_err(|error| rows::column(rows::execution_name(key), error))
             },
