@@ -4,6 +4,8 @@ mod open;
 mod reads;
 mod rows;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use open::{SqliteOptions, Synchronous};
