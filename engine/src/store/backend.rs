@@ -1,7 +1,7 @@
 //! What a database has to offer, and nothing that decides: rows in, rows out, inside one transaction.
 //!
 //! A backend is synchronous and used by one thread at a time. The drivers ([`super::Inline`], [`super::GroupCommit`])
-//! make a [`super::Store`] of it; [`super::apply`] is the one place where rows meet the core.
+//! make a [`super::Store`] of it; `apply.rs` is the one place where rows meet the core.
 
 use std::sync::Arc;
 
