@@ -4,6 +4,7 @@ mod open;
 mod reads;
 mod rows;
 mod schema;
+mod statements;
 #[cfg(test)]
 mod tests;
 mod write;
