@@ -32,11 +32,6 @@ pub struct Decided {
 }
 
 impl Decided {
-    /// The execution's row as it was.
-    pub fn before(&self) -> Option<&Execution> {
-        self.rows.execution.as_ref()
-    }
-
     /// Whether something is to be written.
     pub fn writes(&self) -> bool {
         matches!(&self.decision, Ok(commit) if commit.execution.is_some() || commit.step.is_some())
@@ -56,6 +51,15 @@ impl<B: Backend> Tx<'_, B> {
     /// Loads the rows that a command is about, and lets the core decide.
     pub fn decide(&mut self, request: &CommandRequest) -> Result<Decided, StoreError> {
         let found = self.backend.find(&request.target)?;
+        self.decide_on(request, found)
+    }
+
+    /// The same, with the execution's row loaded already.
+    pub fn decide_on(
+        &mut self,
+        request: &CommandRequest,
+        found: Option<(ExecutionKey, Execution)>,
+    ) -> Result<Decided, StoreError> {
         let mut rows = Rows { execution: found.map(|(_, row)| row), ..Rows::default() };
         let mut step = request.step.as_ref().map(|step| step.no);
         if let Some((key, row)) = found {

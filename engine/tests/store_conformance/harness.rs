@@ -7,11 +7,11 @@ use futures::future::BoxFuture;
 use hydra_engine::store::backend::Backend;
 use hydra_engine::store::{
     Answer, ClaimRequest, Claimed, Claims, CommandRequest, ExecutionId, ExecutionKey, ExecutionView, GroupCommit,
-    HistoryView, Inline, ManualClock, MemoryBackend, Payload, SqliteOptions, StepRef, Store, StoreError, StoreOptions,
-    Target, Transact, Transaction, Value,
+    HistoryView, Inline, ManualClock, MemoryBackend, Payload, Rules, SqliteOptions, StepRef, Store, StoreError,
+    StoreOptions, Target, Transact, Transaction, Value,
 };
 use hydra_protocol::{
-    Backoff, Command, Ending, Epoch, Kind, Rejection, Release, Reply, Settlement, Span, StepNo, Time, Wake,
+    Backoff, Command, Ending, Epoch, Kind, Reference, Rejection, Release, Reply, Settlement, Span, StepNo, Time, Wake,
 };
 
 /// What a store must offer to be judged: the contract, and a way to look at the user's own tables.
@@ -38,9 +38,11 @@ impl<B: Backend> Subject for GroupCommit<B> {
     }
 }
 
-/// The four stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The stores that are judged.
+#[derive(Clone, Copy)]
 pub enum Which {
+    /// In memory, by rules that are known to be wrong.
+    Wrong(Rules),
     MemoryInline,
     MemoryGroupCommit,
     SqliteInline,
@@ -70,7 +72,8 @@ impl Fixture {
 
     pub fn with(which: Which, change: impl Fn(StoreOptions) -> StoreOptions) -> Self {
         let clock = ManualClock::at(at(0));
-        let options = || change(StoreOptions { clock: Arc::new(clock.clone()), ..StoreOptions::default() });
+        let rules = if let Which::Wrong(rules) = which { rules } else { &Reference };
+        let options = || change(StoreOptions { rules, clock: Arc::new(clock.clone()), ..StoreOptions::default() });
         let folder = tempfile::tempdir().unwrap();
         let file = || {
             let mut file = SqliteOptions::at(folder.path().join("store.db"));
@@ -79,7 +82,7 @@ impl Fixture {
             file.open_backend().unwrap()
         };
         let (a, b): (Arc<dyn Subject>, Arc<dyn Subject>) = match which {
-            Which::MemoryInline => {
+            Which::MemoryInline | Which::Wrong(_) => {
                 let store = Arc::new(Inline::over(MemoryBackend::default(), options()));
                 (store.clone(), store)
             }

@@ -7,6 +7,7 @@ mod leases;
 mod requests;
 mod steps;
 mod transactions;
+mod wrong;
 
 /// One test for each store and each sentence.
 macro_rules! judge {

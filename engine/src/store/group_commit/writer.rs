@@ -87,7 +87,7 @@ impl<B: Backend> Writer<B> {
             let mut batch = Vec::with_capacity(work.len());
             for work in work {
                 match work {
-                    Work::Operation(operation) => batch.push(operation),
+                    Work::Operation(operation) => batch.push(*operation),
                     Work::Transact(job) => bodies.push_back(job),
                 }
             }
@@ -104,7 +104,7 @@ impl<B: Backend> Writer<B> {
 
     /// Applies a batch in one transaction. If that fails for one of them, each in one of its own, so that only the
     /// culprit fails.
-    fn apply(&mut self, mut batch: Vec<Box<Operation>>) {
+    fn apply(&mut self, mut batch: Vec<Operation>) {
         match self.attempt(&mut batch) {
             Ok(()) => batch.into_iter().for_each(|operation| operation.answer(None)),
             Err(Failed::Operation(error)) if batch.len() > 1 => {
@@ -130,7 +130,7 @@ impl<B: Backend> Writer<B> {
         }
     }
 
-    fn attempt(&mut self, batch: &mut [Box<Operation>]) -> Result<(), Failed> {
+    fn attempt(&mut self, batch: &mut [Operation]) -> Result<(), Failed> {
         let mut effects = Effects::default();
         self.backend.begin().map_err(Failed::Transaction)?;
         let (rules, now) = (self.options.rules, self.options.clock.now());

@@ -162,7 +162,7 @@ impl Backend for MemoryBackend {
     fn identity(&mut self, key: ExecutionKey) -> Result<Identity, StoreError> {
         let record = self.execution(key)?;
         let (id, workflow, input) = (record.id.clone(), record.workflow.to_string(), record.input.to_vec());
-        Ok(Identity { id, workflow, input })
+        Ok(Identity { row: record.row, id, workflow, input })
     }
 
     fn journal(&mut self, key: ExecutionKey, _owner: &Execution) -> Result<Vec<JournalStep>, StoreError> {

@@ -4,6 +4,9 @@ mod open;
 mod reads;
 mod rows;
 mod schema;
+mod statements;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use open::{SqliteOptions, Synchronous};

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{SqliteBackend, SqliteReader, SqliteStore, schema};
@@ -84,6 +85,8 @@ impl SqliteOptions {
         })?;
         connection.busy_timeout(self.busy_timeout).map_err(sql_error::of)?;
         connection.set_prepared_statement_cache_capacity(PREPARED_MAX);
+        // Plans are made once: without this SQLite makes them anew whenever another LIMIT is bound, at each claim.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sql_error::of)?;
         let synchronous = match self.synchronous {
             Synchronous::Full => "FULL",
             Synchronous::Normal => "NORMAL",

@@ -3,6 +3,7 @@
 use hydra_protocol::{Epoch, Execution};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::SqliteBackend;
 use super::rows::{self, EXECUTION_COLUMNS, STEP_COLUMNS, execution_columns, step_columns};
 use crate::store::backend::Reads;
 use crate::store::{
@@ -36,6 +37,24 @@ impl Reads for SqliteReader {
     }
 }
 
+impl Reads for SqliteBackend {
+    fn view(&mut self, id: &ExecutionId) -> Result<Option<ExecutionView>, StoreError> {
+        view(self.sql.connection(), id)
+    }
+
+    fn steps(&mut self, key: ExecutionKey) -> Result<Vec<StepView>, StoreError> {
+        steps(self.sql.connection(), key)
+    }
+
+    fn leases(&mut self, key: ExecutionKey) -> Result<Vec<LeaseView>, StoreError> {
+        leases(self.sql.connection(), key)
+    }
+
+    fn list(&mut self, filter: &ListFilter) -> Result<Vec<ExecutionView>, StoreError> {
+        list(self.sql.connection(), filter)
+    }
+}
+
 /// Reads what [`execution_view`] makes of it.
 macro_rules! select_views {
     ($where:literal) => {
@@ -49,14 +68,14 @@ macro_rules! select_views {
     };
 }
 
-pub(super) fn view(connection: &Connection, id: &ExecutionId) -> Result<Option<ExecutionView>, StoreError> {
+fn view(connection: &Connection, id: &ExecutionId) -> Result<Option<ExecutionView>, StoreError> {
     let sql = select_views!("WHERE namespace = ?1 AND id = ?2");
     let mut statement = connection.prepare_cached(sql).map_err(sql_error::of)?;
     let mut found = statement.query(params![id.namespace, id.id]).map_err(sql_error::of)?;
     found.next().map_err(sql_error::of)?.map(execution_view).transpose()
 }
 
-pub(super) fn list(connection: &Connection, filter: &ListFilter) -> Result<Vec<ExecutionView>, StoreError> {
+fn list(connection: &Connection, filter: &ListFilter) -> Result<Vec<ExecutionView>, StoreError> {
     let sql = select_views!(
         "WHERE seq < ?1 AND (?2 IS NULL OR namespace = ?2) AND (?3 IS NULL OR workflow = ?3) \
            AND (?4 IS NULL OR status = ?4) AND (?5 IS NULL OR substr(id, 1, length(?5)) = ?5) \
@@ -75,7 +94,7 @@ pub(super) fn list(connection: &Connection, filter: &ListFilter) -> Result<Vec<E
     Ok(views)
 }
 
-pub(super) fn steps(connection: &Connection, key: ExecutionKey) -> Result<Vec<StepView>, StoreError> {
+fn steps(connection: &Connection, key: ExecutionKey) -> Result<Vec<StepView>, StoreError> {
     let Some(owner) = owner(connection, key)? else {
         return Ok(Vec::new());
     };
@@ -100,7 +119,7 @@ pub(super) fn steps(connection: &Connection, key: ExecutionKey) -> Result<Vec<St
     Ok(steps)
 }
 
-pub(super) fn leases(connection: &Connection, key: ExecutionKey) -> Result<Vec<LeaseView>, StoreError> {
+fn leases(connection: &Connection, key: ExecutionKey) -> Result<Vec<LeaseView>, StoreError> {
     let mut statement = connection
         .prepare_cached("SELECT epoch, worker, claimed_at, ended_at FROM hydra_leases WHERE execution = ?1 ORDER BY 1")
         .map_err(sql_error::of)?;

@@ -3,78 +3,14 @@
 use std::time::Instant;
 
 use hydra_protocol::{Epoch, Execution, Step, StepNo, Time, decode};
-use rusqlite::{ErrorCode, Params, Row, params};
+use rusqlite::{ErrorCode, Row, params};
 
 use super::rows::{self, execution_columns, ms, step_columns};
 use super::{SqliteBackend, SqliteReader};
 use crate::store::backend::{
-    Backend, Candidate, Checkpoint, DueSource, ExecutionUpdate, Field, Identity, NewExecution, NewStep, Reads,
-    StepUpdate,
+    Backend, Candidate, Checkpoint, DueSource, ExecutionUpdate, Field, Identity, NewExecution, NewStep, StepUpdate,
 };
-use crate::store::{
-    ExecutionId, ExecutionKey, ExecutionView, JournalStep, LeaseView, ListFilter, StepView, StoreError, Target, Value,
-    sql_error,
-};
-
-impl SqliteBackend {
-    /// The first row of a query, if there is one.
-    fn first<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Option<T>, StoreError> {
-        let mut statement = self.sql.connection().prepare_cached(sql).map_err(sql_error::of)?;
-        let mut found = statement.query(params).map_err(sql_error::of)?;
-        found.next().map_err(sql_error::of)?.map(read).transpose()
-    }
-
-    /// All rows of a query.
-    fn all<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
-    ) -> Result<Vec<T>, StoreError> {
-        let mut statement = self.sql.connection().prepare_cached(sql).map_err(sql_error::of)?;
-        let mut found = statement.query(params).map_err(sql_error::of)?;
-        let mut all = Vec::new();
-        while let Some(row) = found.next().map_err(sql_error::of)? {
-            all.push(read(row)?);
-        }
-        Ok(all)
-    }
-
-    /// A statement that must change one row: the guard of every write.
-    fn write_one(&self, sql: &str, params: impl Params, row: impl FnOnce() -> String) -> Result<(), StoreError> {
-        let mut statement = self.sql.connection().prepare_cached(sql).map_err(sql_error::of)?;
-        match statement.execute(params).map_err(sql_error::of)? {
-            1 => Ok(()),
-            changed => Err(StoreError::Refused(format!(
-                "a write of {} changed {changed} rows instead of one: the store does not isolate its transactions",
-                row()
-            ))),
-        }
-    }
-}
-
-impl Reads for SqliteBackend {
-    fn view(&mut self, id: &ExecutionId) -> Result<Option<ExecutionView>, StoreError> {
-        super::reads::view(self.sql.connection(), id)
-    }
-
-    fn steps(&mut self, key: ExecutionKey) -> Result<Vec<StepView>, StoreError> {
-        super::reads::steps(self.sql.connection(), key)
-    }
-
-    fn leases(&mut self, key: ExecutionKey) -> Result<Vec<LeaseView>, StoreError> {
-        super::reads::leases(self.sql.connection(), key)
-    }
-
-    fn list(&mut self, filter: &ListFilter) -> Result<Vec<ExecutionView>, StoreError> {
-        super::reads::list(self.sql.connection(), filter)
-    }
-}
+use crate::store::{ExecutionId, ExecutionKey, JournalStep, StoreError, Target, Value, sql_error};
 
 impl Backend for SqliteBackend {
     type Reader = SqliteReader;
@@ -196,13 +132,18 @@ impl Backend for SqliteBackend {
 
     fn identity(&mut self, key: ExecutionKey) -> Result<Identity, StoreError> {
         let identity = self.first(
-            "SELECT namespace, id, workflow, input FROM hydra_executions JOIN hydra_payloads ON execution = seq \
-             WHERE seq = ?1",
+            concat!(
+                "SELECT ",
+                execution_columns!(),
+                ", namespace, id, workflow, input FROM hydra_executions JOIN hydra_payloads ON execution = seq \
+                 WHERE seq = ?1"
+            ),
             [key.0],
             |row| {
+                let (execution, at) = (rows::execution(key, row, 0)?, rows::EXECUTION_COLUMNS);
                 let read = || -> rusqlite::Result<_> {
-                    let id = ExecutionId { namespace: row.get(0)?, id: row.get(1)? };
-                    Ok(Identity { id, workflow: row.get(2)?, input: row.get(3)? })
+                    let id = ExecutionId { namespace: row.get(at)?, id: row.get(at + 1)? };
+                    Ok(Identity { row: execution, id, workflow: row.get(at + 2)?, input: row.get(at + 3)? })
                 };
                 read().map_err(|error| rows::column(rows::execution_name(key), error))
             },
