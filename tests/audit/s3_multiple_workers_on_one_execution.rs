@@ -43,5 +43,5 @@ fn holds_on_every_store() {
 
 #[test]
 fn notices_what_breaks_it() {
-    notices(&["no-heartbeats", "claim-trusts-a-snapshot"], scenario);
+    notices(&["no-heartbeats"], scenario);
 }

@@ -66,5 +66,5 @@ fn holds_on_every_store() {
 
 #[test]
 fn notices_what_breaks_it() {
-    notices(&["no-heartbeats", "claim-trusts-a-snapshot", "leased-is-never-claimable"], scenario);
+    notices(&["no-heartbeats", "leased-is-never-claimable"], scenario);
 }

@@ -11,7 +11,7 @@ use super::signals::Effects;
 use super::{Answer, CommandRequest, ExecutionKey, StoreError, Target};
 
 /// The rules that a store goes by.
-pub type Rules = &'static (dyn Protocol + Send + Sync);
+pub type Rules = &'static dyn Protocol;
 
 /// One open transaction, with the time that was read in it.
 pub struct Tx<'a, B> {
