@@ -23,11 +23,11 @@ mod shop {
 
     pub use crate::memory::{Log, client, ms, worker};
 
-    /// A file of its own, which nobody has to keep after a loss of power.
+    /// A file of its own, which is gone from its folder once it is open, and from the disk with the store.
     pub fn store() -> Arc<dyn Store> {
         let folder = tempfile::tempdir().unwrap();
-        let options =
-            SqliteOptions { synchronous: Synchronous::Normal, ..SqliteOptions::at(folder.join("test.sqlite")) };
+        let file = folder.path().join("test.sqlite");
+        let options = SqliteOptions { synchronous: Synchronous::Normal, ..SqliteOptions::at(file) };
         Arc::new(Inline::over(options.open_backend().unwrap(), crate::memory::options()))
     }
 }
