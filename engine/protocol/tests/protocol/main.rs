@@ -5,6 +5,7 @@ mod backoff;
 mod coverage;
 mod delivery;
 mod drive_machine;
+mod invariants;
 mod lease_clock;
 mod liveness;
 mod lossy_network;
