@@ -108,7 +108,6 @@ goals! {
     SettleEnded = "settle: ended", |b: &Facts| b.bounds.clients && b.bodies;
     SettleMismatch = "settle: attempt mismatch", |b: &Facts| b.bounds.faults.duplicate && b.retryable;
     StepSettled = "settle: another outcome is recorded", |b: &Facts| b.bounds.faults.duplicate && b.retryable;
-    NotRunning = "settle: no attempt under way", |b: &Facts| b.bounds.operator && b.bounds.faults.duplicate && b.retryable;
     Slept = "sleep: sleeping", |b: &Facts| b.timers;
     SleptAgain = "sleep: asked again after a lost reply", |b: &Facts| b.timers && b.bounds.faults.reply_lost;
     SleepStale = "sleep: stale epoch", |b: &Facts| b.timers && b.zombies;
@@ -215,7 +214,6 @@ pub(super) fn of_rejection(command: &Command, rejection: Rejection) -> Option<Go
         (Command::Settle { .. }, Rejection::Ended(_)) => Goal::SettleEnded,
         (Command::Settle { .. }, Rejection::AttemptMismatch { .. }) => Goal::SettleMismatch,
         (Command::Settle { .. }, Rejection::StepSettled(_)) => Goal::StepSettled,
-        (Command::Settle { .. }, Rejection::NotRunning) => Goal::NotRunning,
         (Command::Sleep { .. }, Rejection::StaleEpoch { .. }) => Goal::SleepStale,
         (Command::Fire { .. }, Rejection::NotDue { .. }) => Goal::FireNotDue,
         (Command::Fire { .. }, Rejection::StaleEpoch { .. }) => Goal::FireStale,
