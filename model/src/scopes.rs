@@ -60,13 +60,7 @@ fn model(name: &'static str, covers: &'static str, bounds: Bounds) -> ModelSpec 
 }
 
 fn base(workers: usize, kinds: &[Kind], attempts: u32, words: &[&str]) -> Bounds {
-    Bounds {
-        workers,
-        program: Program::sequence(kinds),
-        attempts,
-        faults: faults(words),
-        ..Bounds::smallest()
-    }
+    Bounds { workers, program: Program::sequence(kinds), attempts, faults: faults(words), ..Bounds::smallest() }
 }
 
 fn smoke() -> Vec<ModelSpec> {
@@ -111,11 +105,7 @@ fn smoke() -> Vec<ModelSpec> {
             "partitions, pauses and the leases that end meanwhile; checkpoints that cannot be decoded",
             base(2, &[Keyed, Keyed], 1, &["crash", "partition", "pause", "decode"]),
         ),
-        model(
-            "copies",
-            "requests that arrive twice or late",
-            base(2, &[Keyed], 2, &["crash", "duplicate", "expire"]),
-        ),
+        model("copies", "requests that arrive twice or late", base(2, &[Keyed], 2, &["crash", "duplicate", "expire"])),
         model(
             "together",
             "two steps at once, and outcomes handed over in the order in which they settled",
@@ -135,10 +125,7 @@ fn smoke() -> Vec<ModelSpec> {
             "backoff",
             "one step that always fails, 64 times",
             Bounds {
-                program: Program {
-                    steps: vec![StepSpec { kind: Keyed, body: Body::Fails }],
-                    shape: Shape::Sequence,
-                },
+                program: Program { steps: vec![StepSpec { kind: Keyed, body: Body::Fails }], shape: Shape::Sequence },
                 ..base(1, &[Keyed], 64, &[])
             },
         ),
@@ -163,7 +150,15 @@ fn standard() -> Vec<ModelSpec> {
                 &[Keyed, Transactional],
                 2,
                 &[
-                    "crash", "disconnect", "reply-lost", "encode", "decode", "panic", "partition", "pause", "clock",
+                    "crash",
+                    "disconnect",
+                    "reply-lost",
+                    "encode",
+                    "decode",
+                    "panic",
+                    "partition",
+                    "pause",
+                    "clock",
                     "shutdown",
                 ],
             ),
@@ -215,23 +210,23 @@ fn deep() -> Vec<ModelSpec> {
         "two executions of a keyed and a transactional step by three workers, and each of them cut off at any moment",
         Bounds {
             executions: 2,
-            ..base(3, &[Keyed, Transactional], 2, &["crash", "disconnect", "reply-lost", "encode", "expire", "partition"])
+            ..base(
+                3,
+                &[Keyed, Transactional],
+                2,
+                &["crash", "disconnect", "reply-lost", "encode", "expire", "partition"],
+            )
         },
     )]
 }
 
 fn together(workers: usize, words: &[&str]) -> Bounds {
-    let steps = vec![
-        StepSpec { kind: Keyed, body: Body::Returns },
-        StepSpec { kind: Transactional, body: Body::MayFail },
-    ];
+    let steps =
+        vec![StepSpec { kind: Keyed, body: Body::Returns }, StepSpec { kind: Transactional, body: Body::MayFail }];
     Bounds { program: Program { steps, shape: Shape::Together }, ..base(workers, &[Keyed], 1, words) }
 }
 
 fn race(workers: usize, attempts: u32, words: &[&str]) -> Bounds {
-    let steps = vec![
-        StepSpec { kind: Keyed, body: Body::MayFail },
-        StepSpec { kind: Timer, body: Body::Returns },
-    ];
+    let steps = vec![StepSpec { kind: Keyed, body: Body::MayFail }, StepSpec { kind: Timer, body: Body::Returns }];
     Bounds { program: Program { steps, shape: Shape::Race }, ..base(workers, &[Keyed], attempts, words) }
 }

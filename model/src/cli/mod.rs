@@ -200,9 +200,10 @@ fn parse_address(address: &str) -> Result<SocketAddr, WrongBounds> {
     if let Ok(port) = port.parse::<u16>() {
         return Ok(SocketAddr::from(([127, 0, 0, 1], port)));
     }
-    address.replace("localhost", "127.0.0.1").parse().map_err(|_| {
-        WrongBounds(format!("{address:?} is no address; write a port such as 3000, or 127.0.0.1:3000"))
-    })
+    address
+        .replace("localhost", "127.0.0.1")
+        .parse()
+        .map_err(|_| WrongBounds(format!("{address:?} is no address; write a port such as 3000, or 127.0.0.1:3000")))
 }
 
 fn progress_bar() -> ProgressBar {

@@ -35,7 +35,13 @@ pub(super) fn print(outcome: &Outcome, mutant: Option<&Mutant>) {
         tell(model);
     }
     let states: u64 = outcome.models.iter().map(|model| model.report.distinct).sum();
-    println!("{}: {} over {} states of {} models", outcome.subject, outcome.verdict, grouped(states), outcome.models.len());
+    println!(
+        "{}: {} over {} states of {} models",
+        outcome.subject,
+        outcome.verdict,
+        grouped(states),
+        outcome.models.len()
+    );
     println!("States are compared in full: no hash collision can have hidden one.");
 }
 

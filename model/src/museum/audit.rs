@@ -5,8 +5,8 @@ use crate::world::bounds::Defects;
 use hydra_protocol::transitions::{begin, settle};
 use hydra_protocol::worker::{lease, step};
 use hydra_protocol::{
-    Backoff, Command, Commit, Ending, Epoch, Execution, Kind, Protocol, Rejection, Reply, Rows, Settlement, Span, Status,
-    Step, StepNo, StepState, StepWrite, Time,
+    Backoff, Command, Commit, Ending, Epoch, Execution, Kind, Protocol, Rejection, Reply, Rows, Settlement, Span,
+    Status, Step, StepNo, StepState, StepWrite, Time,
 };
 use hydra_schedule::Property as P;
 
@@ -149,7 +149,14 @@ pub(super) const FINDINGS: &[Mutant] = &[
 #[derive(Debug)]
 struct StepIdMismatch;
 impl Protocol for StepIdMismatch {
-    fn settle(&self, rows: &Rows, epoch: Epoch, attempt: u32, settlement: Settlement, now: Time) -> Result<Commit, Rejection> {
+    fn settle(
+        &self,
+        rows: &Rows,
+        epoch: Epoch,
+        attempt: u32,
+        settlement: Settlement,
+        now: Time,
+    ) -> Result<Commit, Rejection> {
         let commit = settle::settle(self, rows, epoch, attempt, settlement, now)?;
         Ok(Commit { execution: None, step: None, ..commit })
     }
@@ -335,7 +342,14 @@ impl Protocol for HydraAsAudited {
             Status::Ready { due_at } | Status::Leased { due_at } => self.due(due_at, now),
         }
     }
-    fn settle(&self, rows: &Rows, epoch: Epoch, attempt: u32, settlement: Settlement, now: Time) -> Result<Commit, Rejection> {
+    fn settle(
+        &self,
+        rows: &Rows,
+        epoch: Epoch,
+        attempt: u32,
+        settlement: Settlement,
+        now: Time,
+    ) -> Result<Commit, Rejection> {
         StepIdMismatch.settle(rows, epoch, attempt, settlement, now).map(|commit| match settlement {
             // A failure is written by another statement, under the right id.
             Settlement::Failed { .. } => {

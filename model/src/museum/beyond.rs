@@ -5,8 +5,8 @@ use crate::world::bounds::Defects;
 use hydra_protocol::transitions::{begin, cancel, claim, retry, settle, start};
 use hydra_protocol::worker::step;
 use hydra_protocol::{
-    Cause, Commit, Ending, Epoch, Execution, Failure, Kind, Outcome, Protocol, Recovery, Rejection, Release,
-    Reply, Rows, Settlement, Span, Status, Step, StepState, StepWrite, Time,
+    Cause, Commit, Ending, Epoch, Execution, Failure, Kind, Outcome, Protocol, Recovery, Rejection, Release, Reply,
+    Rows, Settlement, Span, Status, Step, StepState, StepWrite, Time,
 };
 use hydra_schedule::Property as P;
 
@@ -210,7 +210,14 @@ impl Protocol for Unfenced {
 #[derive(Debug)]
 struct ZombieSettles;
 impl Protocol for ZombieSettles {
-    fn settle(&self, rows: &Rows, epoch: Epoch, attempt: u32, settlement: Settlement, now: Time) -> Result<Commit, Rejection> {
+    fn settle(
+        &self,
+        rows: &Rows,
+        epoch: Epoch,
+        attempt: u32,
+        settlement: Settlement,
+        now: Time,
+    ) -> Result<Commit, Rejection> {
         settle::settle(&Unfenced, rows, epoch, attempt, settlement, now)
     }
 }
@@ -393,7 +400,14 @@ impl Protocol for StrangerFailsEverything {
 #[derive(Debug)]
 struct SettleAppliesTwice;
 impl Protocol for SettleAppliesTwice {
-    fn settle(&self, rows: &Rows, epoch: Epoch, attempt: u32, settlement: Settlement, now: Time) -> Result<Commit, Rejection> {
+    fn settle(
+        &self,
+        rows: &Rows,
+        epoch: Epoch,
+        attempt: u32,
+        settlement: Settlement,
+        now: Time,
+    ) -> Result<Commit, Rejection> {
         let step = rows.step.map(|step| match step.settled() {
             Some(_) if step.attempt == attempt => Step { state: StepState::Running, ..step },
             _ => step,
@@ -443,4 +457,3 @@ impl Protocol for RetryForgetsTheEffect {
         retry::retry(&Rows { step, ..*rows }, attempts, now)
     }
 }
-

@@ -57,8 +57,7 @@ pub struct Exhibit {
 /// Searches every model for everything that the mutant breaks.
 pub fn visit(mutant: &'static Mutant, models: &[ModelSpec], limits: &Limits) -> Exhibit {
     let started = Instant::now();
-    let mut exhibit =
-        Exhibit { mutant, kills: Vec::new(), takes_effect: false, states: 0, elapsed: Duration::ZERO };
+    let mut exhibit = Exhibit { mutant, kills: Vec::new(), takes_effect: false, states: 0, elapsed: Duration::ZERO };
     for model in models {
         let mut bounds = model.bounds.clone();
         bounds.defects = mutant.defects;

@@ -219,10 +219,15 @@ impl Case<'_> {
             StepState::Sleeping { due_at } => {
                 seen.require(Property::TimerNotEarly, recorded.is_none_or(|recorded| due_at >= recorded));
             }
-            StepState::Settled { outcome: Outcome::Fired, .. } if before.is_none_or(|step| step.settled().is_none()) => {
+            StepState::Settled { outcome: Outcome::Fired, .. }
+                if before.is_none_or(|step| step.settled().is_none()) =>
+            {
                 seen.require(Property::TimerNotEarly, recorded.is_some_and(|recorded| recorded <= NOW));
             }
-            StepState::Running | StepState::Waiting { .. } | StepState::Settled { .. } | StepState::Abandoned { .. } => {}
+            StepState::Running
+            | StepState::Waiting { .. }
+            | StepState::Settled { .. }
+            | StepState::Abandoned { .. } => {}
         }
     }
 

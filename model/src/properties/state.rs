@@ -31,11 +31,7 @@ pub(crate) fn of_state<P: Protocol + ?Sized + Sync + 'static>(world: &World<P>, 
                 let effects = row.ghosts[at].effects;
                 judge.require(Property::EffectOnceTransactional.id(), u8::from(succeeded) == effects, || {
                     let recorded = if succeeded { "as succeeded" } else { "not as succeeded" };
-                    format!(
-                        "W{}/{} has {effects} committed effects and is recorded {recorded}",
-                        execution + 1,
-                        at + 1
-                    )
+                    format!("W{}/{} has {effects} committed effects and is recorded {recorded}", execution + 1, at + 1)
                 });
             }
         }

@@ -1,7 +1,7 @@
 //! Actions of the model as events of a schedule, in the words that the simulator reads.
 
 use crate::world::World;
-use crate::world::action::{Action, BodyEnd2, Delivery};
+use crate::world::action::{Action, BodyFate, Delivery};
 use crate::world::bounds::{Bounds, Shape, word_of};
 use crate::world::state::State;
 use hydra_protocol::worker::{drive, step};
@@ -91,16 +91,11 @@ fn act(command: Command, at: u8, slot: u8) -> Option<WorkerAct> {
 
 /// The lines that one action is written as. What only the model knows (that a machine decides to wait or to park, that
 /// the network keeps a copy) has none.
-pub(super) fn of<P: Protocol + ?Sized + Sync + 'static>(
-    world: &World<P>,
-    from: &State,
-    action: &Action,
-) -> Vec<Event> {
+pub(super) fn of<P: Protocol + ?Sized + Sync + 'static>(world: &World<P>, from: &State, action: &Action) -> Vec<Event> {
     let client = |act| vec![Event::client(act)];
     let acts = |id: u8, act| vec![Event::worker(&worker(id), act)];
     let fault = |fault| vec![Event::fault(fault)];
-    let passes =
-        |at: u8| vec![Event::new(hydra_schedule::Action::TimePasses { execution: execution(at) })];
+    let passes = |at: u8| vec![Event::new(hydra_schedule::Action::TimePasses { execution: execution(at) })];
     match *action {
         Action::Start(at) | Action::StartAgain(at) => {
             client(ClientAct::Starts { execution: execution(at), other_input: false })
@@ -137,8 +132,8 @@ pub(super) fn of<P: Protocol + ?Sized + Sync + 'static>(
         }
         Action::BodyEnds { worker: id, execution: at, step: slot, end } => {
             let before = match end {
-                BodyEnd2::Unencodable => fault(Fault::Encode(step(at, slot))),
-                BodyEnd2::Returned | BodyEnd2::Failed | BodyEnd2::Panicked => Vec::new(),
+                BodyFate::Unencodable => fault(Fault::Encode(step(at, slot))),
+                BodyFate::Returned | BodyFate::Failed | BodyFate::Panicked => Vec::new(),
             };
             [before, acts(id, WorkerAct::Runs(step(at, slot)))].concat()
         }

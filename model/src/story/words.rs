@@ -2,7 +2,7 @@
 
 use super::events::{asked, execution, step, worker};
 use crate::world::World;
-use crate::world::action::{Action, BodyEnd2, Delivery, Verdict2};
+use crate::world::action::{Action, BodyFate, Delivery, Ruling};
 use crate::world::bounds::{EXECUTIONS_MAX, WORKERS_MAX};
 use crate::world::row::LATEST;
 use crate::world::state::State;
@@ -33,8 +33,7 @@ impl<'a, P: Protocol + ?Sized + Sync + 'static> Teller<'a, P> {
             | Action::ClaimUndecodable(id, at)
             | Action::ClaimEarly(id, at)
             | Action::ClaimStranger(id, at) => {
-                let is_granted = to.rows[at as usize] != from.rows[at as usize]
-                    && !self.world.row(to, at).is_ended();
+                let is_granted = to.rows[at as usize] != from.rows[at as usize] && !self.world.row(to, at).is_ended();
                 let what = if is_granted {
                     self.claims[at as usize] += 1;
                     self.held[id as usize][at as usize] = self.claims[at as usize];
@@ -140,7 +139,9 @@ fn verb(command: &Command, at: u8, slot: u8) -> String {
         }
         Command::Sleep { .. } => format!("sleeps {}", step(at, slot)),
         Command::Fire { .. } => format!("fires {}", step(at, slot)),
-        Command::Release { release: Release::Parked { .. }, .. } => format!("releases {} until something is due", execution(at)),
+        Command::Release { release: Release::Parked { .. }, .. } => {
+            format!("releases {} until something is due", execution(at))
+        }
         Command::Release { .. } => format!("releases {}", execution(at)),
         Command::Finish { ending, .. } => {
             let how = if ending == Ending::Succeeded { "succeeded" } else { "failed" };
@@ -156,7 +157,11 @@ fn verb(command: &Command, at: u8, slot: u8) -> String {
 }
 
 /// Who, what, and whether it was injected.
-fn plain<P: Protocol + ?Sized + Sync + 'static>(world: &World<P>, from: &State, action: &Action) -> (String, String, bool) {
+fn plain<P: Protocol + ?Sized + Sync + 'static>(
+    world: &World<P>,
+    from: &State,
+    action: &Action,
+) -> (String, String, bool) {
     let client = |what: String| ("client".to_owned(), what, false);
     let fault = |what: String| ("fault".to_owned(), what, true);
     let by = |id: u8, what: String| (worker(id).to_string(), what, false);
@@ -166,29 +171,39 @@ fn plain<P: Protocol + ?Sized + Sync + 'static>(world: &World<P>, from: &State, 
         Action::StartOther(at) => client(format!("starts {} again, with another input", execution(at))),
         Action::Cancel(at) => client(format!("cancels {}", execution(at))),
         Action::Retry(at) => client(format!("retries {}, as its operator", execution(at))),
-        Action::Resolve(at, Verdict2::Happened) => client(format!("resolves the last step of {}: it happened", execution(at))),
-        Action::Resolve(at, Verdict2::DidNot) => client(format!("resolves the last step of {}: it did not happen", execution(at))),
-        Action::Due(at) | Action::DeadlinePasses(at) => ("time".to_owned(), format!("passes for {}", execution(at)), false),
+        Action::Resolve(at, Ruling::Happened) => {
+            client(format!("resolves the last step of {}: it happened", execution(at)))
+        }
+        Action::Resolve(at, Ruling::DidNot) => {
+            client(format!("resolves the last step of {}: it did not happen", execution(at)))
+        }
+        Action::Due(at) | Action::DeadlinePasses(at) => {
+            ("time".to_owned(), format!("passes for {}", execution(at)), false)
+        }
         Action::StepDue(at, slot) => ("time".to_owned(), format!("passes until {} is due", step(at, slot)), false),
         Action::Expire(at) => ("store".to_owned(), format!("ends the lease of {} early", execution(at)), true),
-        Action::Claim(id, at) | Action::ClaimReplyLost(id, at) | Action::ClaimUndecodable(id, at) | Action::ClaimEarly(id, at) | Action::ClaimStranger(id, at) => {
-            by(id, format!("claims {}", execution(at)))
-        }
+        Action::Claim(id, at)
+        | Action::ClaimReplyLost(id, at)
+        | Action::ClaimUndecodable(id, at)
+        | Action::ClaimEarly(id, at)
+        | Action::ClaimStranger(id, at) => by(id, format!("claims {}", execution(at))),
         Action::Ask { worker: id, execution: at, slot, .. } => {
             let what = asked(world, from, (id, at, slot)).map_or("asks".to_owned(), |command| verb(&command, at, slot));
             by(id, what)
         }
         Action::BodyEnds { worker: id, execution: at, step: slot, end } => {
             let how = match end {
-                BodyEnd2::Returned => "its effect happens",
-                BodyEnd2::Failed => "it returns an error",
-                BodyEnd2::Unencodable => "its effect happens, and its result cannot be encoded",
-                BodyEnd2::Panicked => "its effect happens, and it panics",
+                BodyFate::Returned => "its effect happens",
+                BodyFate::Failed => "it returns an error",
+                BodyFate::Unencodable => "its effect happens, and its result cannot be encoded",
+                BodyFate::Panicked => "its effect happens, and it panics",
             };
             by(id, format!("runs {}: {how}", step(at, slot)))
         }
         Action::WaitOver(id, at, slot) => by(id, format!("has waited for {}", step(at, slot))),
-        Action::WaitOverEarly(id, at, slot) => fault(format!("clock {} runs ahead, and it waits no longer for {}", worker(id), step(at, slot))),
+        Action::WaitOverEarly(id, at, slot) => {
+            fault(format!("clock {} runs ahead, and it waits no longer for {}", worker(id), step(at, slot)))
+        }
         Action::Park(id, at) => by(id, format!("parks {}", execution(at))),
         Action::Shutdown(id, at) => by(id, format!("shuts down, and gives {} back", execution(at))),
         Action::Beat(id, at) => by(id, format!("beats for {}", execution(at))),
@@ -224,7 +239,13 @@ pub fn describe<P: Protocol + ?Sized + Sync + 'static>(world: &World<P>, state: 
         for at in 0..world.layout.executions {
             if let Some(drive) = state.drive(id, at, &world.layout, &world.plans) {
                 let lease = if drive.epoch == LATEST { "latest" } else { "older" };
-                let _ = writeln!(text, "{} drives {} under the {lease} epoch: {:?}", worker(id as u8), execution(at as u8), drive.phase);
+                let _ = writeln!(
+                    text,
+                    "{} drives {} under the {lease} epoch: {:?}",
+                    worker(id as u8),
+                    execution(at as u8),
+                    drive.phase
+                );
                 for (slot, machine) in drive.steps.iter().enumerate().take(world.layout.steps) {
                     let _ = writeln!(text, "  step {}: {:?}", slot + 1, machine.phase);
                 }

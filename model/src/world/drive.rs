@@ -177,7 +177,9 @@ impl Machine {
             step::Phase::New => (0, 0),
             step::Phase::Asking(Command::Begin { attempt, .. }) => (1, with(attempt)),
             step::Phase::Running { attempt } => (2, with(attempt)),
-            step::Phase::Asking(Command::Settle { attempt, settlement, .. }) => (settlement_code(settlement), with(attempt)),
+            step::Phase::Asking(Command::Settle { attempt, settlement, .. }) => {
+                (settlement_code(settlement), with(attempt))
+            }
             step::Phase::Waiting { due_at, attempt } => match Moment::of(due_at) {
                 Moment::Due => (13, with(attempt)),
                 Moment::Future | Moment::Never => (8, with(attempt)),
@@ -201,12 +203,9 @@ impl Machine {
         let mut machine = Machine { has_succeeded: payload & 1 == 1, ..Machine::NEW };
         machine.phase = match code {
             0 => step::Phase::New,
-            1 => step::Phase::Asking(Command::Begin {
-                epoch,
-                kind: plan.kind,
-                attempt,
-                attempts_max: plan.attempts_max,
-            }),
+            1 => {
+                step::Phase::Asking(Command::Begin { epoch, kind: plan.kind, attempt, attempts_max: plan.attempts_max })
+            }
             2 => step::Phase::Running { attempt },
             3..=7 => step::Phase::Asking(Command::Settle { epoch, attempt, settlement: settlement_of(code, &plan) }),
             8 => step::Phase::Waiting { due_at: Moment::Future.time(), attempt },

@@ -2,7 +2,9 @@
 //! and never reached makes the verdict VACUOUS.
 
 use super::bounds::{Body, Bounds, Shape};
-use hydra_protocol::{Cause, Command, Commit, Ending, Failure, Kind, Outcome, Rejection, Release, Reply, Settlement, Status, StepState};
+use hydra_protocol::{
+    Cause, Command, Commit, Ending, Failure, Kind, Outcome, Rejection, Release, Reply, Settlement, Status, StepState,
+};
 
 macro_rules! goals {
     ($($variant:ident = $word:literal, $when:expr;)+) => {
@@ -148,7 +150,12 @@ goals! {
 }
 
 /// The goal that an accepted command reaches.
-pub(super) fn of_commit(command: &Command, before: &super::row::Row, step: Option<usize>, commit: &Commit) -> Option<Goal> {
+pub(super) fn of_commit(
+    command: &Command,
+    before: &super::row::Row,
+    step: Option<usize>,
+    commit: &Commit,
+) -> Option<Goal> {
     let writes_step = commit.step.is_some();
     let before_step = step.and_then(|step| before.steps[step]);
     Some(match (*command, commit.reply) {
@@ -225,4 +232,18 @@ pub(super) fn of_rejection(command: &Command, rejection: Rejection) -> Option<Go
         (Command::Retry { .. }, Rejection::Unresolved(_)) => Goal::Unresolved,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Goal;
+    use crate::scopes::Scope;
+
+    #[test]
+    fn every_goal_is_wanted_by_some_model_of_the_smoke_scope() {
+        let models = Scope::Smoke.models();
+        for goal in Goal::ALL {
+            assert!(models.iter().any(|model| goal.is_wanted(&model.bounds)), "{}", goal.name());
+        }
+    }
 }

@@ -13,13 +13,13 @@ pub mod bounds;
 pub mod clock;
 pub mod drive;
 pub(crate) mod goals;
+mod happen;
 pub mod layout;
+mod measure;
 pub mod program;
 pub mod row;
 pub mod seen;
 pub mod state;
-mod happen;
-mod measure;
 mod store;
 mod worker;
 

@@ -1,6 +1,6 @@
 //! What the workflow does, as the machines of the core want to know it.
 
-use super::bounds::{Bounds, Body, STEPS_MAX, Shape};
+use super::bounds::{Body, Bounds, STEPS_MAX, Shape};
 use super::clock::{BACKOFF, LEASE, SALT};
 use hydra_protocol::worker::step::Plan;
 use hydra_protocol::{Epoch, Kind, Outcome, Wake};

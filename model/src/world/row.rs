@@ -1,9 +1,9 @@
 //! One execution in the store: its row, its steps' rows, and what the world knows of it.
 
+use super::bounds::STEPS_MAX;
 use super::clock::Moment;
 use super::layout::{Layout, Reader, Writer};
 use super::program::Plans;
-use super::bounds::STEPS_MAX;
 use hydra_protocol::{Cause, Ending, Epoch, Execution, Failure, Kind, Outcome, Rows, Status, Step, StepState};
 
 /// The epoch of the latest lease. Epochs are told apart only as the latest and older ones, for no rule asks for more.
@@ -56,11 +56,7 @@ impl Row {
 
     /// The rows that a command about this step (or none) is decided over.
     pub(super) fn rows(&self, step: Option<usize>) -> Rows {
-        Rows {
-            execution: self.execution,
-            step: step.and_then(|step| self.steps[step]),
-            same_input: true,
-        }
+        Rows { execution: self.execution, step: step.and_then(|step| self.steps[step]), same_input: true }
     }
 
     /// The step that settled last.
@@ -158,11 +154,8 @@ impl Row {
             let attempts_max = word.take(layout.attempt) as u32;
             row.steps[at] =
                 state_of(state, order).map(|state| Step { kind: plans.kinds[at], epoch, attempt, attempts_max, state });
-            row.ghosts[at] = Ghost {
-                entered: word.take(2) as u8,
-                effects: word.take(2) as u8,
-                known_success: word.take(1) == 1,
-            };
+            row.ghosts[at] =
+                Ghost { entered: word.take(2) as u8, effects: word.take(2) as u8, known_success: word.take(1) == 1 };
         }
         row
     }

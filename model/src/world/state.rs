@@ -174,11 +174,14 @@ const EXECUTION_BIT: u64 = 1 << 2;
 
 impl Late {
     pub(super) fn encode(&self, layout: &Layout) -> u64 {
-        let machine = Machine { phase: step::Phase::Asking(self.command), has_succeeded: self.has_succeeded, turn: None };
+        let machine =
+            Machine { phase: step::Phase::Asking(self.command), has_succeeded: self.has_succeeded, turn: None };
         let (kind, payload) = match (self.step, self.command) {
             (Some(_), _) => (OF_STEP, machine.encode(layout)),
             (None, Command::Heartbeat { .. }) => (HEARTBEAT, 0),
-            (None, command) => (OF_EXECUTION, Drive { phase: drive::Phase::Asking(command), ..Drive::new(LATEST) }.encode(layout) & 7),
+            (None, command) => {
+                (OF_EXECUTION, Drive { phase: drive::Phase::Asking(command), ..Drive::new(LATEST) }.encode(layout) & 7)
+            }
         };
         let mut word = Writer::default();
         word.put(kind, 2);

@@ -7,7 +7,10 @@ use super::row::Row;
 use super::seen::Seen;
 use crate::properties::{self, Asker};
 use hydra_protocol::worker::step;
-use hydra_protocol::{Command, Commit, Kind, Outcome, Protocol, Reference, Rejection, Reply, Rows, Settlement, StepState, StepWrite, decide};
+use hydra_protocol::{
+    Command, Commit, Kind, Outcome, Protocol, Reference, Rejection, Reply, Rows, Settlement, StepState, StepWrite,
+    decide,
+};
 use hydra_schedule::Property;
 
 /// What the store answers.
@@ -96,7 +99,15 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     }
 
     /// What the world knows after a commit.
-    fn note(&self, row: &mut Row, step: Option<usize>, command: &Command, asker: Asker, commit: &Commit, seen: &mut Seen) {
+    fn note(
+        &self,
+        row: &mut Row,
+        step: Option<usize>,
+        command: &Command,
+        asker: Asker,
+        commit: &Commit,
+        seen: &mut Seen,
+    ) {
         let Some(at) = step else { return };
         let has_succeeded = matches!(asker, Asker::Worker { has_succeeded: true, .. });
         if matches!(command, Command::Settle { .. }) && has_succeeded {

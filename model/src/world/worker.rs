@@ -76,9 +76,9 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     pub(super) fn advance(&self, row: &mut Row, mut worker: Drive, is_replay: bool, seen: &mut Seen) -> Option<Drive> {
         while worker.phase == drive::Phase::Driving {
             let delivered = worker.delivered();
-            if let Some(at) = (0..self.layout.steps).find(|&at| {
-                worker.steps[at].phase == step::Phase::New && self.plans.asks_for(at, delivered)
-            }) {
+            if let Some(at) = (0..self.layout.steps)
+                .find(|&at| worker.steps[at].phase == step::Phase::New && self.plans.asks_for(at, delivered))
+            {
                 // The row as it was at the claim. A step that the workflow asks for only later had none then; and
                 // since then nobody but the holder of the lease could write one.
                 let journal = if worker.epoch == LATEST { row.steps[at] } else { None };
