@@ -194,9 +194,10 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     pub(super) fn enumerate(&self, state: &State, actions: &mut Vec<Action>) {
         let faults = &self.bounds.faults;
         let mut rows = [Row::NONE; EXECUTIONS_MAX];
-        for execution in 0..self.layout.executions {
-            rows[execution] = state.row(execution, &self.layout, &self.plans);
-            self.of_execution(state, execution, &rows[execution], actions);
+        let rows = &mut rows[..self.layout.executions];
+        for (execution, row) in rows.iter_mut().enumerate() {
+            *row = state.row(execution, &self.layout, &self.plans);
+            self.of_execution(state, execution, row, actions);
         }
         for worker in 0..self.layout.workers {
             let id = worker as u8;
@@ -215,8 +216,8 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             if faults.crash && state.drives[worker].iter().any(|&drive| drive != 0) {
                 actions.push(Action::Crash(id));
             }
-            for execution in 0..self.layout.executions {
-                self.of_worker(state, worker, execution, &rows[execution], actions);
+            for (execution, row) in rows.iter().enumerate() {
+                self.of_worker(state, worker, execution, row, actions);
             }
         }
         if state.late != 0 {
