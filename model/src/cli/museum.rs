@@ -4,13 +4,16 @@ use super::text::grouped;
 use crate::museum::{Exhibit, Limits, Source, mutants, visit};
 use crate::scopes::ModelSpec;
 use crate::world::bounds::WrongBounds;
-use comfy_table::Table;
 use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{ContentArrangement, Table};
 use hydra_schedule::Property;
 use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Columns of a terminal that the tables are laid out for.
+const WIDTH: u16 = 120;
 
 /// One row of the matrix, for JSON.
 #[derive(Serialize)]
@@ -53,6 +56,7 @@ pub(super) fn show(
     bar.finish_and_clear();
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
     table.set_header(["mutant", "finding", "what falls, and after how many steps", "states", "seconds"]);
     for exhibit in &exhibits {
         let falls = exhibit.kills.iter().map(|kill| {
@@ -69,6 +73,7 @@ pub(super) fn show(
         ]);
     }
     println!("{table}\n");
+    by_property(&exhibits);
     let faults = complaints(&exhibits);
     for fault in &faults {
         println!("{fault}");
@@ -82,10 +87,24 @@ pub(super) fn show(
         all.len()
     );
     Ok(match (is_whole, faults.is_empty()) {
-        (_, false) => 1,
-        (false, true) => 3,
+        (false, _) => 3,
+        (true, false) => 1,
         (true, true) => 0,
     })
+}
+
+/// The same matrix from the other side: no property without a mutant that breaks it.
+fn by_property(exhibits: &[Exhibit]) {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH);
+    table.set_header(["property", "mutants that break it"]);
+    for property in Property::ALL {
+        let breakers = exhibits.iter().filter(|exhibit| exhibit.kill(*property).is_some());
+        let names: Vec<_> = breakers.map(|exhibit| exhibit.mutant.name).collect();
+        table.add_row([property.id().to_owned(), names.join(", ")]);
+    }
+    println!("{table}\n");
 }
 
 fn source(exhibit: &Exhibit) -> String {
@@ -115,6 +134,11 @@ fn row(exhibit: &Exhibit) -> Row {
 /// What is wrong with the museum itself.
 fn complaints(exhibits: &[Exhibit]) -> Vec<String> {
     let mut faults = Vec::new();
+    for property in Property::ALL {
+        if !exhibits.iter().any(|exhibit| exhibit.kill(*property).is_some()) {
+            faults.push(format!("no mutant breaks {property}"));
+        }
+    }
     for exhibit in exhibits {
         let name = exhibit.mutant.name;
         if !exhibit.takes_effect {
