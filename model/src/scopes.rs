@@ -109,30 +109,12 @@ fn smoke() -> Vec<ModelSpec> {
         model(
             "together",
             "two steps at once, and outcomes handed over in the order in which they settled",
-            Bounds {
-                program: Program {
-                    steps: vec![
-                        StepSpec { kind: Keyed, body: Body::Returns },
-                        StepSpec { kind: Transactional, body: Body::MayFail },
-                    ],
-                    shape: Shape::Together,
-                },
-                ..base(2, &[Keyed], 1, &["crash", "reply-lost"])
-            },
+            together(2, &["crash", "reply-lost"]),
         ),
         model(
             "race",
             "a step and a timer race, and the loser is abandoned",
-            Bounds {
-                program: Program {
-                    steps: vec![
-                        StepSpec { kind: Keyed, body: Body::MayFail },
-                        StepSpec { kind: Timer, body: Body::Returns },
-                    ],
-                    shape: Shape::Race,
-                },
-                ..base(2, &[Keyed], 1, &["crash", "reply-lost", "expire"])
-            },
+            race(2, 1, &["crash", "reply-lost", "expire"]),
         ),
         model(
             "two executions",
@@ -151,9 +133,100 @@ fn smoke() -> Vec<ModelSpec> {
 }
 
 fn standard() -> Vec<ModelSpec> {
-    Vec::new()
+    vec![
+        model(
+            "crashes",
+            "two executions of a keyed and a transactional step; crashes, lost requests, lost replies, encode failures, leases that end early: zombies everywhere",
+            Bounds {
+                executions: 2,
+                ..base(3, &[Keyed, Transactional], 2, &["crash", "disconnect", "reply-lost", "encode", "expire"])
+            },
+        ),
+        model(
+            "partitions",
+            "one execution; partitions, pauses, early clocks, shutdowns, panics, decode failures: every fault but copies",
+            base(
+                3,
+                &[Keyed, Transactional],
+                2,
+                &[
+                    "crash",
+                    "disconnect",
+                    "reply-lost",
+                    "encode",
+                    "decode",
+                    "panic",
+                    "partition",
+                    "pause",
+                    "clock",
+                    "shutdown",
+                ],
+            ),
+        ),
+        model(
+            "at-most-once",
+            "an at-most-once step and a timer; clients that start twice and cancel, an operator who retries and resolves",
+            Bounds {
+                clients: true,
+                operator: true,
+                ..base(3, &[AtMostOnce, Timer], 1, &["crash", "reply-lost", "encode", "expire", "panic"])
+            },
+        ),
+        model(
+            "timers",
+            "a timer before a keyed step: parking, early clocks, orderly shutdown, decode failures",
+            base(3, &[Timer, Keyed], 2, &["crash", "reply-lost", "expire", "clock", "shutdown", "decode"]),
+        ),
+        model(
+            "limits",
+            "a deadline, a limit of fruitless claims, strangers, clients and an operator",
+            Bounds {
+                replays: Some(2),
+                deadline: true,
+                clients: true,
+                strangers: true,
+                operator: true,
+                ..base(3, &[Keyed], 2, &["crash", "reply-lost", "panic", "encode"])
+            },
+        ),
+        model(
+            "copies",
+            "requests that arrive twice or late, at any later moment, any number of times; an operator",
+            Bounds { operator: true, ..base(3, &[Keyed], 2, &["crash", "reply-lost", "duplicate", "expire"]) },
+        ),
+        model("together", "two steps at once", together(3, &["crash", "reply-lost"])),
+        model("race", "a step and a timer race", race(3, 2, &["crash", "reply-lost", "expire"])),
+        model(
+            "three steps",
+            "a keyed, an at-most-once and a transactional step in a row",
+            base(3, &[Keyed, AtMostOnce, Transactional], 2, &["crash", "reply-lost", "encode", "panic"]),
+        ),
+    ]
 }
 
 fn deep() -> Vec<ModelSpec> {
-    Vec::new()
+    vec![model(
+        "partitions",
+        "two executions of a keyed and a transactional step by three workers, and each of them cut off at any moment",
+        Bounds {
+            executions: 2,
+            ..base(
+                3,
+                &[Keyed, Transactional],
+                2,
+                &["crash", "disconnect", "reply-lost", "encode", "expire", "partition"],
+            )
+        },
+    )]
+}
+
+fn together(workers: usize, words: &[&str]) -> Bounds {
+    let steps =
+        vec![StepSpec { kind: Keyed, body: Body::Returns }, StepSpec { kind: Transactional, body: Body::MayFail }];
+    Bounds { program: Program { steps, shape: Shape::Together }, ..base(workers, &[Keyed], 1, words) }
+}
+
+fn race(workers: usize, attempts: u32, words: &[&str]) -> Bounds {
+    let steps = vec![StepSpec { kind: Keyed, body: Body::MayFail }, StepSpec { kind: Timer, body: Body::Returns }];
+    Bounds { program: Program { steps, shape: Shape::Race }, ..base(workers, &[Keyed], attempts, words) }
 }

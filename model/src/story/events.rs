@@ -1,7 +1,7 @@
 //! Actions of the model as events of a schedule, in the words that the simulator reads.
 
 use crate::world::World;
-use crate::world::action::{Action, BodyEnd2, Delivery};
+use crate::world::action::{Action, BodyFate, Delivery};
 use crate::world::bounds::{Bounds, Shape, word_of};
 use crate::world::state::State;
 use hydra_protocol::worker::{drive, step};
@@ -132,8 +132,8 @@ pub(super) fn of<P: Protocol + ?Sized + Sync + 'static>(world: &World<P>, from: 
         }
         Action::BodyEnds { worker: id, execution: at, step: slot, end } => {
             let before = match end {
-                BodyEnd2::Unencodable => fault(Fault::Encode(step(at, slot))),
-                BodyEnd2::Returned | BodyEnd2::Failed | BodyEnd2::Panicked => Vec::new(),
+                BodyFate::Unencodable => fault(Fault::Encode(step(at, slot))),
+                BodyFate::Returned | BodyFate::Failed | BodyFate::Panicked => Vec::new(),
             };
             [before, acts(id, WorkerAct::Runs(step(at, slot)))].concat()
         }

@@ -2,7 +2,7 @@
 
 use super::events::{asked, execution, step, worker};
 use crate::world::World;
-use crate::world::action::{Action, BodyEnd2, Delivery, Verdict2};
+use crate::world::action::{Action, BodyFate, Delivery, Ruling};
 use crate::world::bounds::{EXECUTIONS_MAX, WORKERS_MAX};
 use crate::world::row::LATEST;
 use crate::world::state::State;
@@ -171,10 +171,10 @@ fn plain<P: Protocol + ?Sized + Sync + 'static>(
         Action::StartOther(at) => client(format!("starts {} again, with another input", execution(at))),
         Action::Cancel(at) => client(format!("cancels {}", execution(at))),
         Action::Retry(at) => client(format!("retries {}, as its operator", execution(at))),
-        Action::Resolve(at, Verdict2::Happened) => {
+        Action::Resolve(at, Ruling::Happened) => {
             client(format!("resolves the last step of {}: it happened", execution(at)))
         }
-        Action::Resolve(at, Verdict2::DidNot) => {
+        Action::Resolve(at, Ruling::DidNot) => {
             client(format!("resolves the last step of {}: it did not happen", execution(at)))
         }
         Action::Due(at) | Action::DeadlinePasses(at) => {
@@ -193,10 +193,10 @@ fn plain<P: Protocol + ?Sized + Sync + 'static>(
         }
         Action::BodyEnds { worker: id, execution: at, step: slot, end } => {
             let how = match end {
-                BodyEnd2::Returned => "its effect happens",
-                BodyEnd2::Failed => "it returns an error",
-                BodyEnd2::Unencodable => "its effect happens, and its result cannot be encoded",
-                BodyEnd2::Panicked => "its effect happens, and it panics",
+                BodyFate::Returned => "its effect happens",
+                BodyFate::Failed => "it returns an error",
+                BodyFate::Unencodable => "its effect happens, and its result cannot be encoded",
+                BodyFate::Panicked => "its effect happens, and it panics",
             };
             by(id, format!("runs {}: {how}", step(at, slot)))
         }

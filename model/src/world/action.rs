@@ -27,7 +27,7 @@ pub enum Action {
     /// An operator retries it.
     Retry(u8),
     /// An operator says what became of its last step.
-    Resolve(u8, Verdict2),
+    Resolve(u8, Ruling),
     /// The due time of an execution comes: of its lease, if it is leased.
     Due(u8),
     /// The due time of a step comes.
@@ -66,7 +66,7 @@ pub enum Action {
         /// The step.
         step: u8,
         /// How.
-        end: BodyEnd2,
+        end: BodyFate,
     },
     /// The time that a step waited for has come, by its worker's clock.
     WaitOver(u8, u8, u8),
@@ -109,25 +109,25 @@ pub enum Delivery {
 
 /// An operator's verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict2 {
+pub enum Ruling {
     /// The effect happened.
     Happened,
     /// It did not.
     DidNot,
 }
 
-impl Verdict2 {
+impl Ruling {
     pub(super) fn verdict(self) -> Verdict {
         match self {
-            Verdict2::Happened => Verdict::Succeeded,
-            Verdict2::DidNot => Verdict::Failed,
+            Ruling::Happened => Verdict::Succeeded,
+            Ruling::DidNot => Verdict::Failed,
         }
     }
 }
 
 /// How a body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BodyEnd2 {
+pub enum BodyFate {
     /// Its effect happened, and it returned.
     Returned,
     /// It returned an error before its effect happened.
@@ -138,13 +138,13 @@ pub enum BodyEnd2 {
     Panicked,
 }
 
-impl BodyEnd2 {
+impl BodyFate {
     pub(super) fn end(self) -> BodyEnd {
         match self {
-            BodyEnd2::Returned => BodyEnd::Returned,
-            BodyEnd2::Failed => BodyEnd::Error { retryable: true },
-            BodyEnd2::Unencodable => BodyEnd::Unencodable,
-            BodyEnd2::Panicked => BodyEnd::Panicked,
+            BodyFate::Returned => BodyEnd::Returned,
+            BodyFate::Failed => BodyEnd::Error { retryable: true },
+            BodyFate::Unencodable => BodyEnd::Unencodable,
+            BodyFate::Panicked => BodyEnd::Panicked,
         }
     }
 }
@@ -156,11 +156,11 @@ impl Action {
             Action::Start(_)
             | Action::Claim(..)
             | Action::Ask { delivery: Delivery::Answered, .. }
-            | Action::BodyEnds { end: BodyEnd2::Returned, .. }
+            | Action::BodyEnds { end: BodyFate::Returned, .. }
             | Action::WaitOver(..)
             | Action::Park(..) => Role::Step,
             // That a body fails is no fault, but nobody can count on it either; that it always fails is its program.
-            Action::BodyEnds { end: BodyEnd2::Failed, .. } => Role::Step,
+            Action::BodyEnds { end: BodyFate::Failed, .. } => Role::Step,
             // What changes nothing by right: were it a step, turning on the spot would count as a livelock.
             Action::ClaimEarly(..) | Action::ClaimStranger(..) | Action::Beat(..) => Role::Environment,
             Action::Due(_)
@@ -194,9 +194,10 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     pub(super) fn enumerate(&self, state: &State, actions: &mut Vec<Action>) {
         let faults = &self.bounds.faults;
         let mut rows = [Row::NONE; EXECUTIONS_MAX];
-        for execution in 0..self.layout.executions {
-            rows[execution] = state.row(execution, &self.layout, &self.plans);
-            self.of_execution(state, execution, &rows[execution], actions);
+        let rows = &mut rows[..self.layout.executions];
+        for (execution, row) in rows.iter_mut().enumerate() {
+            *row = state.row(execution, &self.layout, &self.plans);
+            self.of_execution(state, execution, row, actions);
         }
         for worker in 0..self.layout.workers {
             let id = worker as u8;
@@ -215,8 +216,8 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             if faults.crash && state.drives[worker].iter().any(|&drive| drive != 0) {
                 actions.push(Action::Crash(id));
             }
-            for execution in 0..self.layout.executions {
-                self.of_worker(state, worker, execution, &rows[execution], actions);
+            for (execution, row) in rows.iter().enumerate() {
+                self.of_worker(state, worker, execution, row, actions);
             }
         }
         if state.late != 0 {
@@ -271,7 +272,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             matches!(outcome, Some(Outcome::InDoubt | Outcome::Unencodable))
         };
         if matches!(there.status, Status::Ended(Ending::Failed(_))) && row.last_settled().is_some_and(is_open) {
-            actions.extend([Action::Resolve(id, Verdict2::Happened), Action::Resolve(id, Verdict2::DidNot)]);
+            actions.extend([Action::Resolve(id, Ruling::Happened), Action::Resolve(id, Ruling::DidNot)]);
         }
     }
 
@@ -292,7 +293,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             Some(drive) => {
                 if !is_cut_off {
                     actions.push(Action::Beat(id, of));
-                    self.asks(&drive, worker, execution, actions);
+                    self.asks(&drive, worker, execution, row, actions);
                 }
                 if self.bounds.faults.duplicate && state.late == 0 {
                     self.copies(&drive, worker, execution, actions);
@@ -334,7 +335,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         }
     }
 
-    fn asks(&self, drive: &Drive, worker: usize, execution: usize, actions: &mut Vec<Action>) {
+    fn asks(&self, drive: &Drive, worker: usize, execution: usize, row: &Row, actions: &mut Vec<Action>) {
         let faults = &self.bounds.faults;
         let mut ask = |slot: usize| {
             let mut push = |delivery| {
@@ -354,7 +355,10 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             }
         };
         for slot in 0..self.layout.steps {
-            if matches!(drive.steps[slot].phase, step::Phase::Asking(_)) {
+            let phase = &drive.steps[slot].phase;
+            // A transactional body that always fails never commits: it ends inside its transaction, in another action.
+            let never_commits = self.plans.bodies[slot] == Body::Fails && self.runs_in_transaction(row, slot, phase);
+            if matches!(phase, step::Phase::Asking(_)) && !never_commits {
                 ask(slot);
             }
         }
@@ -430,16 +434,16 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         let body = self.plans.bodies[step];
         // A transactional body that returns does so in the action that commits it.
         if body != Body::Fails && !in_transaction {
-            push(BodyEnd2::Returned);
+            push(BodyFate::Returned);
         }
         if body != Body::Returns {
-            push(BodyEnd2::Failed);
+            push(BodyFate::Failed);
         }
         if faults.encode && body != Body::Fails {
-            push(BodyEnd2::Unencodable);
+            push(BodyFate::Unencodable);
         }
         if faults.panic {
-            push(BodyEnd2::Panicked);
+            push(BodyFate::Panicked);
         }
     }
 

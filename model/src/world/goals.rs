@@ -110,7 +110,6 @@ goals! {
     SettleEnded = "settle: ended", |b: &Facts| b.bounds.clients && b.bodies;
     SettleMismatch = "settle: attempt mismatch", |b: &Facts| b.bounds.faults.duplicate && b.retryable;
     StepSettled = "settle: another outcome is recorded", |b: &Facts| b.bounds.faults.duplicate && b.retryable;
-    NotRunning = "settle: no attempt under way", |b: &Facts| b.bounds.operator && b.bounds.faults.duplicate && b.retryable;
     Slept = "sleep: sleeping", |b: &Facts| b.timers;
     SleptAgain = "sleep: asked again after a lost reply", |b: &Facts| b.timers && b.bounds.faults.reply_lost;
     SleepStale = "sleep: stale epoch", |b: &Facts| b.timers && b.zombies;
@@ -222,7 +221,6 @@ pub(super) fn of_rejection(command: &Command, rejection: Rejection) -> Option<Go
         (Command::Settle { .. }, Rejection::Ended(_)) => Goal::SettleEnded,
         (Command::Settle { .. }, Rejection::AttemptMismatch { .. }) => Goal::SettleMismatch,
         (Command::Settle { .. }, Rejection::StepSettled(_)) => Goal::StepSettled,
-        (Command::Settle { .. }, Rejection::NotRunning) => Goal::NotRunning,
         (Command::Sleep { .. }, Rejection::StaleEpoch { .. }) => Goal::SleepStale,
         (Command::Fire { .. }, Rejection::NotDue { .. }) => Goal::FireNotDue,
         (Command::Fire { .. }, Rejection::StaleEpoch { .. }) => Goal::FireStale,
@@ -234,4 +232,18 @@ pub(super) fn of_rejection(command: &Command, rejection: Rejection) -> Option<Go
         (Command::Retry { .. }, Rejection::Unresolved(_)) => Goal::Unresolved,
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Goal;
+    use crate::scopes::Scope;
+
+    #[test]
+    fn every_goal_is_wanted_by_some_model_of_the_smoke_scope() {
+        let models = Scope::Smoke.models();
+        for goal in Goal::ALL {
+            assert!(models.iter().any(|model| goal.is_wanted(&model.bounds)), "{}", goal.name());
+        }
+    }
 }

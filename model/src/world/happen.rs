@@ -1,7 +1,7 @@
 //! One action happens.
 
 use super::World;
-use super::action::{Action, BodyEnd2, Delivery, Verdict2};
+use super::action::{Action, BodyFate, Delivery, Ruling};
 use super::clock::{LEASE, Moment, NOW};
 use super::drive::Drive;
 use super::goals::Goal;
@@ -114,9 +114,9 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     }
 
     /// An operator who says that an effect did not happen has seen to that: it was undone, or is not wanted.
-    fn overrule(&self, to: &mut State, execution: usize, verdict: Verdict2) {
+    fn overrule(&self, to: &mut State, execution: usize, verdict: Ruling) {
         let mut row = to.row(execution, &self.layout, &self.plans);
-        if let (Verdict2::DidNot, Some(at)) = (verdict, row.last_settled()) {
+        if let (Ruling::DidNot, Some(at)) = (verdict, row.last_settled()) {
             row.ghosts[at] = super::row::Ghost::default();
             self.put_row(to, execution, &row);
         }
@@ -246,13 +246,6 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         let mut row = to.row(execution, &self.layout, &self.plans);
         let is_transacted = step.is_some_and(|at| self.plans.kinds[at] == Kind::Transactional)
             && matches!(command, Command::Settle { settlement: Settlement::Succeeded, .. });
-        // The always-failing body of a transactional step never commits: see `Action::BodyEnds`.
-        if is_transacted
-            && step.is_some_and(|at| self.plans.bodies[at] == super::bounds::Body::Fails)
-            && self.decide(&row.rows(step), &command).is_ok_and(|commit| commit.step.is_some())
-        {
-            return;
-        }
         if is_transacted && self.bounds.defects.effect_outside_transaction {
             // Its own transaction commits, whatever becomes of the one that settles.
             self.note_defect();
@@ -290,7 +283,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         self.put_row(to, execution, &row);
     }
 
-    fn body_ends(&self, to: &mut State, worker: usize, execution: usize, at: usize, end: BodyEnd2) {
+    fn body_ends(&self, to: &mut State, worker: usize, execution: usize, at: usize, end: BodyFate) {
         let Some(mut drive) = to.drive(worker, execution, &self.layout, &self.plans) else { return };
         let mut row = to.row(execution, &self.layout, &self.plans);
         let attempt = match drive.steps[at].phase {
@@ -298,15 +291,15 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             _ => 0,
         };
         match end {
-            BodyEnd2::Unencodable => to.seen.reach(Goal::Encode),
-            BodyEnd2::Panicked => to.seen.reach(Goal::Panic),
-            BodyEnd2::Returned | BodyEnd2::Failed => {}
+            BodyFate::Unencodable => to.seen.reach(Goal::Encode),
+            BodyFate::Panicked => to.seen.reach(Goal::Panic),
+            BodyFate::Returned | BodyFate::Failed => {}
         }
         if self.plans.kinds[at] == Kind::Transactional {
             // Whatever it wrote is rolled back.
             to.seen.reach(Goal::RolledBack);
         } else {
-            if self.plans.kinds[at] == Kind::Keyed && end != BodyEnd2::Failed {
+            if self.plans.kinds[at] == Kind::Keyed && end != BodyFate::Failed {
                 // A receiver that honours keys performs one effect for each key that it has not seen.
                 let no = StepNo(at as u32 + 1);
                 let key = self.rules.key(no, attempt);
@@ -314,7 +307,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
                 row.ghosts[at].effects |= if key == self.rules.key(no, 1) { 1 } else { 2 };
                 to.seen.require(Property::EffectOnceKeyed, row.ghosts[at].effects < 3);
             }
-            drive.steps[at].has_succeeded = matches!(end, BodyEnd2::Returned | BodyEnd2::Unencodable);
+            drive.steps[at].has_succeeded = matches!(end, BodyFate::Returned | BodyFate::Unencodable);
         }
         let drive = self.feed_step(&mut row, drive, at, step::Event::Body(end.end()), &mut to.seen);
         self.put_drive(to, worker, execution, drive);
