@@ -250,6 +250,10 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         self.store_slow_ms = 0;
         self.workers.clear();
         self.workers.resize(self.config.workers.clamp(1, WORKERS_MAX) as usize, Worker::default());
+        // What a run left behind must not be taken for its successor's.
+        for drive in 0..self.drives.len() {
+            self.drives[drive].live = false;
+        }
         self.drives.clear();
         self.calls.clear();
         self.strikes.clear();
