@@ -35,7 +35,7 @@ pub(crate) struct Call {
     incarnation: u32,
     claim: u32,
     /// Counts the requests of the run.
-    serial: u32,
+    pub(crate) serial: u32,
     store_incarnation: u32,
     pub(crate) about: About,
     pub(crate) command: Command,
@@ -476,6 +476,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                     if before.is_some_and(|before| matches!(before.status, Status::Leased { .. })) {
                         self.tally.path(goal!("taken-over"));
                     }
+                }
+                // Renewals are too many to be told; one under an old claim is a write like any other.
+                (Reply::Renewed { .. }, _) if self.latest_claim[execution_index as usize] != claim => {
+                    let status = self.store.status(execution_index);
+                    self.note(who, Fact::Status { execution: execution_index, status, claim });
                 }
                 (Reply::Released { .. }, _) => self.note(who, Fact::Released { execution: execution_index, claim }),
                 (_, Status::Ended(ending)) => {

@@ -94,6 +94,8 @@ pub struct Cluster<'p, P: Protocol + ?Sized> {
     healed: bool,
     /// Messages arrive when a script says so, and not by the clock.
     scripted: bool,
+    /// What the next claim of a script is about.
+    claim_only: Option<u32>,
     notes: Vec<Note>,
     tally: Tally,
 }
@@ -156,6 +158,7 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
             open: 0,
             healed: false,
             scripted: false,
+            claim_only: None,
             notes: Vec::new(),
             tally: Tally::default(),
         }
@@ -178,7 +181,8 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         let over = match next {
             None => true,
             Some((at_ms, event)) => {
-                self.now_ms = at_ms;
+                // Never back: after a script, what was under way comes late.
+                self.now_ms = self.now_ms.max(at_ms);
                 self.happen(event);
                 self.is_over()
             }
@@ -282,6 +286,7 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         self.open = 0;
         self.healed = false;
         self.scripted = false;
+        self.claim_only = None;
         self.notes.clear();
         self.tally.runs += 1;
         for worker in 0..self.workers.len() as u8 {

@@ -59,6 +59,10 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     /// One transaction of a poll: the query offers what is due and, since a query may offer too much, one row more;
     /// the core decides about each.
     pub(crate) fn claim_some(&mut self, call: u32, worker: u8) {
+        if let Some(execution) = self.claim_only {
+            self.claim_one(call, worker, execution);
+            return;
+        }
         let count = self.store.executions.len() as u32;
         let there = &self.workers[worker as usize];
         let mut room = self.config.capacity.saturating_sub(there.drives);
@@ -150,5 +154,9 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     pub(crate) fn stopped(&mut self, worker: u8) {
         self.workers[worker as usize].crash();
         self.note(Who::Worker(worker), super::note::Fact::Up(false));
+        // Everything is well from the healing on: whoever was still shutting down then is started again.
+        if self.healed {
+            self.restart(worker);
+        }
     }
 }

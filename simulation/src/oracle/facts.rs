@@ -239,6 +239,12 @@ impl<'a> Execution<'a> {
             })
     }
 
+    /// Whether anybody claimed the execution between two records, or nothing is known of its claims.
+    pub fn changed_hands(&self, from: usize, until: usize) -> bool {
+        let claims = || self.journal.iter().filter(|(_, journal)| matches!(journal, Journal::Claimed { .. }));
+        claims().next().is_none() || claims().any(|(index, _)| (from..until).contains(index))
+    }
+
     /// How many attempts of a step were begun, where the journal can be read: one that died early never reached its body.
     pub fn began(&self, step: &StepName) -> usize {
         let began = |journal: &Journal| matches!(journal, Journal::Began { step: of, .. } if of == step);
@@ -268,16 +274,13 @@ impl<'a> Execution<'a> {
     /// The first claim of this execution by anyone else than `worker` after a record: a claim where the journal shows
     /// it, else a body.
     pub fn takeover(&self, worker: &str, after: usize, records: &[Record]) -> Option<usize> {
-        let claimed = self
-            .journal
-            .iter()
-            .filter(|(_, journal)| matches!(journal, Journal::Claimed { .. }));
-        let claimed = claimed.map(|(index, _)| *index);
-        let entered = self.bodies.iter().map(|body| body.entered);
-        claimed
-            .chain(entered)
-            .filter(|index| *index > after && records[*index].who != worker)
-            .min()
+        let by_another = |index: &usize| *index > after && records[*index].who != worker;
+        let claims = || self.journal.iter().filter(|(_, journal)| matches!(journal, Journal::Claimed { .. }));
+        if claims().next().is_some() {
+            // A body entered by another may be a zombie's; only who claims takes over.
+            return claims().map(|(index, _)| *index).find(by_another);
+        }
+        self.bodies.iter().map(|body| body.entered).find(by_another)
     }
 
     /// The statuses that were seen, in order: from when the reader asked, when it was told, what.

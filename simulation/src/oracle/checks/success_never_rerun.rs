@@ -4,7 +4,9 @@ use hydra_schedule::Property;
 
 use super::super::facts::{Body, Facts};
 use super::super::{Anomaly, Checked};
-use crate::history::{Gave, Op};
+use super::super::recovery::went_down_in;
+use crate::history::{Gave, Journal, Op};
+use crate::workload::StepKind;
 
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
@@ -28,10 +30,19 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let settled = execution
                 .settled(&step.id)
                 .is_some_and(|settled| settled.index < until);
+            // A worker that lives on knows what it did, whatever became of its message, for as long as it holds on to the
+            // execution.
+            let knows = again.is_some_and(|again| {
+                again.worker == success.worker
+                    && again.door.attempt.is_some()
+                    && !execution.changed_hands(success.entered, again.entered)
+                    && went_down_in(facts, success.worker, success.entered, Some(again.entered)).is_none()
+            });
             if facts
                 .excuse(success.worker, success.entered, until)
                 .is_some()
                 && !(decode.is_some() && settled)
+                && !(knows && step.kind != StepKind::Transactional)
             {
                 continue;
             }
@@ -43,16 +54,23 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let zombie = |again: &Body<'_>| {
                 let from_ms = facts.at_ms(left).saturating_sub(facts.settings.lease_ms);
                 let began = |body: &Body<'_>| body.worker == again.worker && body.entered < left;
-                let claimed = execution.takeover(success.worker, left, facts.records);
+                let claimed = execution.journal.iter().any(|(index, journal)| {
+                    matches!(journal, Journal::Claimed { .. })
+                        && (left..again.entered).contains(index)
+                        && facts.who(*index) == again.worker
+                });
                 again.worker != success.worker
                     && !execution.bodies.iter().any(|body| began(body) && body.entered > success.entered)
-                    && claimed.is_none_or(|claimed| facts.who(claimed) != again.worker || claimed == again.entered)
+                    && !claimed
                     && facts.health.cut_off(again.worker, from_ms, facts.at_ms(again.entered))
             };
-            let Some(again) = again.filter(|again| !reopened && !zombie(again)) else {
+            // An operator may open it again, but not by forgetting an effect that is known to have happened.
+            let granted = reopened && *gave != Gave::Unencodable;
+            let Some(again) = again.filter(|again| !granted && !zombie(again)) else {
                 continue;
             };
             let why = match (gave, decode) {
+                _ if knows => "succeeded, and its worker lived on,",
                 (Gave::Unencodable, _) => "returned a result that could not be encoded",
                 (_, Some(_)) => "succeeded and its checkpoint could no longer be decoded",
                 _ => "succeeded, and no fault came between",
