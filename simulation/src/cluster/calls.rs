@@ -51,8 +51,8 @@ pub(crate) struct Call {
     pub(crate) rolled_back: Option<BodyEnd>,
     pub(crate) body: u32,
     pub(crate) ends: BodyEnd,
-    /// Leases granted to a poll.
-    pub(crate) granted: Vec<u32>,
+    /// Leases granted to a poll: the drive and its generation.
+    pub(crate) granted: Vec<(u32, u32)>,
     /// Events that still hold this call.
     events: u8,
     lose_reply: bool,
@@ -236,10 +236,9 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         }
         // Leases that nobody was told of: they end by themselves.
         for at in 0..self.calls[index].granted.len() {
-            let drive = self.calls[index].granted[at];
-            let there = &mut self.drives[drive];
-            if there.live && !there.known {
-                there.live = false;
+            let (drive, generation) = self.calls[index].granted[at];
+            if self.is_live(drive, generation) && !self.drives[drive].known {
+                self.drives[drive].live = false;
                 self.drives.give_back(drive);
             }
         }

@@ -89,7 +89,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let done = self.transact(call, about, &Command::Claim { lease, knows });
         let Ok(Reply::Claimed { epoch, lease }) = done.answer else { return false };
         let drive = self.grant(worker, execution, epoch, lease);
-        self.calls[call].granted.push(drive);
+        let generation = self.drives[drive].generation;
+        self.calls[call].granted.push((drive, generation));
         true
     }
 
@@ -98,11 +99,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let mut taken = false;
         let sent_at = self.calls[call].sent_at;
         for at in 0..self.calls[call].granted.len() {
-            let drive = self.calls[call].granted[at];
-            let there = &self.drives[drive];
-            if !there.live || there.known {
+            let (drive, generation) = self.calls[call].granted[at];
+            if !self.is_live(drive, generation) || self.drives[drive].known {
                 continue;
             }
+            let there = &self.drives[drive];
             let clock = self.rules.lease_clock(sent_at, there.lease);
             self.tally.steps += 1;
             // A late grant is taken up like any other if its lease, counted from the question, has not run out and
@@ -120,9 +121,9 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             self.plan_duty(drive);
         }
         for at in 0..self.calls[call].granted.len() {
-            let drive = self.calls[call].granted[at];
+            let (drive, generation) = self.calls[call].granted[at];
             let there = &self.drives[drive];
-            if there.live && there.known && !there.begun {
+            if self.is_live(drive, generation) && there.known && !there.begun {
                 self.begin_driving(drive);
             }
         }

@@ -19,9 +19,13 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
         }
         for (number, item) in execution.program.body.iter().enumerate() {
             let Item::Sleep(sleep) = item else { continue };
-            let (Some(set), Some(woke)) =
-                (set_not_before(execution, number), woke(execution, number))
-            else {
+            // Where the journal shows it, no guess is needed; bodies may be a zombie's, and end long after.
+            let written = execution.journal.iter().find_map(|(index, journal)| match journal {
+                Journal::TimerSet { step, .. } if step.step == sleep.id => Some(*index),
+                _ => None,
+            });
+            let set = written.or_else(|| set_not_before(execution, number));
+            let (Some(set), Some(woke)) = (set, woke(execution, number)) else {
                 continue;
             };
             checked.case();
