@@ -66,6 +66,8 @@ impl Case {
             970..997 => shape.executions = 20,
             _ => shape.executions = 200,
         }
+        // A backlog makes everybody wait, and would be taken for work that is never taken over.
+        self.config.capacity = self.config.capacity.max(shape.executions);
         const ANY: [u32; 8] = [2, 2, 3, 3, 3, 4, 6, 12];
         let sizes = if workers.is_empty() { &ANY } else { workers };
         self.config.workers = size.pick(sizes).copied().unwrap_or(3).clamp(1, WORKERS_MAX);

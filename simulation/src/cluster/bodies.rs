@@ -75,10 +75,14 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
 
     /// The body has run to its end.
     pub(crate) fn body_ended(&mut self, index: u32, slot: u32) {
-        let there = self.drives[index].slots[slot as usize];
+        let mut there = self.drives[index].slots[slot as usize];
         let step::Phase::Running { attempt } = there.phase else { return };
         if there.body == 0 {
             return;
+        }
+        let step = self.step_of(index, slot);
+        if there.end == BodyEnd::Returns && std::mem::take(&mut self.encode_fails[step as usize]) {
+            there.end = BodyEnd::Unencodable;
         }
         let gave = match there.end {
             BodyEnd::Returns => Gave::Value(u64::from(there.body)),
@@ -89,7 +93,6 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         if matches!(there.end, BodyEnd::Returns | BodyEnd::Unencodable) && !there.effected {
             self.effect(index, slot, attempt);
         }
-        let step = self.step_of(index, slot);
         let worker = self.drives[index].worker;
         let generation = self.drives[index].generation;
         self.note(Who::Worker(worker), Fact::Left { step, body: there.body, gave });

@@ -35,7 +35,7 @@ pub(crate) struct Call {
     incarnation: u32,
     claim: u32,
     /// Counts the requests of the run.
-    serial: u32,
+    pub(crate) serial: u32,
     store_incarnation: u32,
     pub(crate) about: About,
     pub(crate) command: Command,
@@ -51,8 +51,8 @@ pub(crate) struct Call {
     pub(crate) rolled_back: Option<BodyEnd>,
     pub(crate) body: u32,
     pub(crate) ends: BodyEnd,
-    /// Leases granted to a poll.
-    pub(crate) granted: Vec<u32>,
+    /// Leases granted to a poll: the drive and its generation.
+    pub(crate) granted: Vec<(u32, u32)>,
     /// Events that still hold this call.
     events: u8,
     lose_reply: bool,
@@ -236,10 +236,9 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         }
         // Leases that nobody was told of: they end by themselves.
         for at in 0..self.calls[index].granted.len() {
-            let drive = self.calls[index].granted[at];
-            let there = &mut self.drives[drive];
-            if there.live && !there.known {
-                there.live = false;
+            let (drive, generation) = self.calls[index].granted[at];
+            if self.is_live(drive, generation) && !self.drives[drive].known {
+                self.drives[drive].live = false;
                 self.drives.give_back(drive);
             }
         }
@@ -475,6 +474,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                     if before.is_some_and(|before| matches!(before.status, Status::Leased { .. })) {
                         self.tally.path(goal!("taken-over"));
                     }
+                }
+                // Renewals are too many to be told; one under an old claim is a write like any other.
+                (Reply::Renewed { .. }, _) if self.latest_claim[execution_index as usize] != claim => {
+                    let status = self.store.status(execution_index);
+                    self.note(who, Fact::Status { execution: execution_index, status, claim });
                 }
                 (Reply::Released { .. }, _) => self.note(who, Fact::Released { execution: execution_index, claim }),
                 (_, Status::Ended(ending)) => {

@@ -133,7 +133,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.note(Who::Worker(worker), Fact::Up(false));
     }
 
-    fn restart(&mut self, worker: u8) {
+    pub(crate) fn restart(&mut self, worker: u8) {
         let there = &mut self.workers[usize::from(worker)];
         if there.up {
             return;
@@ -144,7 +144,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     }
 
     /// An orderly shutdown: bodies end, nothing new begins, leases are given back.
-    fn shut_down(&mut self, worker: u8) {
+    pub(crate) fn shut_down(&mut self, worker: u8) {
         let there = &mut self.workers[usize::from(worker)];
         if !there.up || there.stopping {
             return;

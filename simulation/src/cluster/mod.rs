@@ -94,6 +94,8 @@ pub struct Cluster<'p, P: Protocol + ?Sized> {
     healed: bool,
     /// Messages arrive when a script says so, and not by the clock.
     scripted: bool,
+    /// What the next claim of a script is about.
+    claim_only: Option<u32>,
     notes: Vec<Note>,
     tally: Tally,
 }
@@ -156,6 +158,7 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
             open: 0,
             healed: false,
             scripted: false,
+            claim_only: None,
             notes: Vec::new(),
             tally: Tally::default(),
         }
@@ -178,7 +181,8 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         let over = match next {
             None => true,
             Some((at_ms, event)) => {
-                self.now_ms = at_ms;
+                // Never back: after a script, what was under way comes late.
+                self.now_ms = self.now_ms.max(at_ms);
                 self.happen(event);
                 self.is_over()
             }
@@ -250,6 +254,10 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         self.store_slow_ms = 0;
         self.workers.clear();
         self.workers.resize(self.config.workers.clamp(1, WORKERS_MAX) as usize, Worker::default());
+        // What a run left behind must not be taken for its successor's.
+        for drive in 0..self.drives.len() {
+            self.drives[drive].live = false;
+        }
         self.drives.clear();
         self.calls.clear();
         self.strikes.clear();
@@ -278,6 +286,7 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         self.open = 0;
         self.healed = false;
         self.scripted = false;
+        self.claim_only = None;
         self.notes.clear();
         self.tally.runs += 1;
         for worker in 0..self.workers.len() as u8 {

@@ -59,6 +59,10 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     /// One transaction of a poll: the query offers what is due and, since a query may offer too much, one row more;
     /// the core decides about each.
     pub(crate) fn claim_some(&mut self, call: u32, worker: u8) {
+        if let Some(execution) = self.claim_only {
+            self.claim_one(call, worker, execution);
+            return;
+        }
         let count = self.store.executions.len() as u32;
         let there = &self.workers[worker as usize];
         let mut room = self.config.capacity.saturating_sub(there.drives);
@@ -85,7 +89,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let done = self.transact(call, about, &Command::Claim { lease, knows });
         let Ok(Reply::Claimed { epoch, lease }) = done.answer else { return false };
         let drive = self.grant(worker, execution, epoch, lease);
-        self.calls[call].granted.push(drive);
+        let generation = self.drives[drive].generation;
+        self.calls[call].granted.push((drive, generation));
         true
     }
 
@@ -94,11 +99,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let mut taken = false;
         let sent_at = self.calls[call].sent_at;
         for at in 0..self.calls[call].granted.len() {
-            let drive = self.calls[call].granted[at];
-            let there = &self.drives[drive];
-            if !there.live || there.known {
+            let (drive, generation) = self.calls[call].granted[at];
+            if !self.is_live(drive, generation) || self.drives[drive].known {
                 continue;
             }
+            let there = &self.drives[drive];
             let clock = self.rules.lease_clock(sent_at, there.lease);
             self.tally.steps += 1;
             // A late grant is taken up like any other if its lease, counted from the question, has not run out and
@@ -116,9 +121,9 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             self.plan_duty(drive);
         }
         for at in 0..self.calls[call].granted.len() {
-            let drive = self.calls[call].granted[at];
+            let (drive, generation) = self.calls[call].granted[at];
             let there = &self.drives[drive];
-            if there.live && there.known && !there.begun {
+            if self.is_live(drive, generation) && there.known && !there.begun {
                 self.begin_driving(drive);
             }
         }
@@ -150,5 +155,9 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     pub(crate) fn stopped(&mut self, worker: u8) {
         self.workers[worker as usize].crash();
         self.note(Who::Worker(worker), super::note::Fact::Up(false));
+        // Everything is well from the healing on: whoever was still shutting down then is started again.
+        if self.healed {
+            self.restart(worker);
+        }
     }
 }

@@ -19,6 +19,8 @@ use crate::history::{Op, Phase, Status};
 struct StepSeen {
     entries: u32,
     began: u32,
+    /// Under which claim, the last time.
+    began_by: u32,
     /// The latest entry, and the worker inside.
     inside: Option<(u32, u8)>,
     /// The value that a body returned last.
@@ -194,7 +196,8 @@ impl Watch {
             }
             Fact::Began { step, attempt, claim } => {
                 let there = &mut self.steps[step as usize];
-                there.began += 1;
+                strange_if!(there.began > there.entries && there.began_by == claim, "two attempts and no body");
+                (there.began, there.began_by) = (there.began + 1, claim);
                 let most = attempts_max(step, programs, config);
                 strange_if!(attempt > most || there.began > most, "too many attempts");
                 strange_if!(there.checkpoint.is_some(), "an attempt of a settled step");

@@ -128,6 +128,10 @@ impl Choice<'_> {
                 let for_ms = self.random.between(1, self.config.lease_ms * 3);
                 let when = self.somewhere(worker, &Place::ALL);
                 self.push(when, Blow::Pause { worker, for_ms });
+                // A machine that sleeps: its clock stands still with it, and it wakes believing in its lease.
+                if self.random.percent(30) {
+                    self.push(when, Blow::Clock { worker, by_ms: -(for_ms as i64) });
+                }
                 if self.random.percent(20) {
                     self.later(when, Blow::Resume(worker));
                 }

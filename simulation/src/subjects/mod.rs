@@ -3,6 +3,7 @@
 //! [`Subject`] says what the campaign, the shrinker and the replay need of one. Rules over the core are one subject each,
 //! through [`Cluster`]; a whole engine under a controlled clock is another.
 
+use hydra_model::museum;
 use hydra_protocol::{Protocol, Reference};
 use hydra_schedule::Property;
 
@@ -62,11 +63,24 @@ impl Entry {
     }
 }
 
-/// Every subject.
+/// Every subject: the reference, and the museum of engines that are known to be wrong.
 pub fn all() -> Vec<Entry> {
     let reference =
         Entry { name: "reference", defect: None, breaks: &[], make: |name| Box::new(Simulated::new(name, &Reference)) };
-    vec![reference]
+    let wrong = museum::mutants().map(|mutant| Entry {
+        name: mutant.name,
+        defect: Some(mutant.defect),
+        breaks: mutant.breaks,
+        make: |name| {
+            let mutant = museum::find(name).expect("the entry was made of it");
+            let defects = Defects {
+                no_unique_key: mutant.defects.no_unique_key,
+                effect_outside_transaction: mutant.defects.effect_outside_transaction,
+            };
+            Box::new(Simulated::with_defects(name, mutant.rules, defects))
+        },
+    });
+    std::iter::once(reference).chain(wrong).collect()
 }
 
 /// The subject of this name.

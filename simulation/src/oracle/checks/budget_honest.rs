@@ -13,6 +13,7 @@ const WHAT: (Property, Anomaly) = (Property::BudgetHonest, Anomaly::Lost);
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
     for execution in &facts.executions {
+        begun_for_nothing(facts, execution, &mut checked);
         let Some((ended, Status::Failed)) = execution.ended() else {
             continue;
         };
@@ -51,6 +52,30 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
         }
     }
     checked
+}
+
+/// Where the journal can be read: a worker that holds on to an execution begins no attempt after one that never came to
+/// its body. Something else used that one up.
+fn begun_for_nothing(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Checked) {
+    for (number, (first, journal)) in execution.journal.iter().enumerate() {
+        let Journal::Began { step, .. } = journal else {
+            continue;
+        };
+        let next = execution.journal[number + 1..].iter().find(|(_, later)| matches!(later, Journal::Began { step: of, .. } if of == step));
+        let Some((second, _)) = next else { continue };
+        let entered = execution.bodies_of(&step.step).any(|body| (*first..*second).contains(&body.entered));
+        let same = facts.who(*first) == facts.who(*second);
+        if entered || !same || execution.changed_hands(*first, *second) {
+            continue;
+        }
+        let explanation = format!(
+            "{} began an attempt of {step} at {} and another at {}, with no body in between: the first was used up by something that was no attempt.",
+            facts.who(*first),
+            facts.when(*first),
+            facts.when(*second)
+        );
+        checked.find(WHAT, (execution, Some(step)), (*first, *second), explanation);
+    }
 }
 
 fn attempts(execution: &Execution<'_>, step: &Step) -> u32 {
