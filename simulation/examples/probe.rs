@@ -12,5 +12,7 @@ fn main() {
     let h = s.history(&case.workload);
     println!("{}", case.schedule(&name));
     println!("{}", h.to_text());
-    for f in oracle::findings(&h, &subjects::settings(&case.config)) { println!("# {:?}: {}", f.property, f.explanation); }
+    for f in oracle::findings(&h, &subjects::settings(&case.config)) {
+        println!("# {:?}: {}", f.property, f.explanation);
+    }
 }

@@ -38,8 +38,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         while self.queue.take(|event| matches!(event, Event::Client(_) | Event::Heal)).is_some() {}
         self.acts_left = 0;
         for (index, line) in lines.iter().enumerate() {
-            self.line(line, &lines[index + 1..], &names)
-                .map_err(|why| ScriptError { event: index + 1, line: line.to_string(), why })?;
+            self.line(line, &lines[index + 1..], &names).map_err(|why| ScriptError {
+                event: index + 1,
+                line: line.to_string(),
+                why,
+            })?;
         }
         self.scripted = false;
         self.heal_all();
@@ -77,7 +80,9 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
 
     /// Requests of clients are under way for no time.
     fn clients_are_answered(&mut self) {
-        while let Some(event) = self.take_call(|cluster, call| matches!(cluster.calls[call].asker, Asker::Client { .. })) {
+        while let Some(event) =
+            self.take_call(|cluster, call| matches!(cluster.calls[call].asker, Asker::Client { .. }))
+        {
             self.happen(event);
         }
     }

@@ -61,7 +61,9 @@ fn begun_for_nothing(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut
         let Journal::Began { step, .. } = journal else {
             continue;
         };
-        let next = execution.journal[number + 1..].iter().find(|(_, later)| matches!(later, Journal::Began { step: of, .. } if of == step));
+        let next = execution.journal[number + 1..]
+            .iter()
+            .find(|(_, later)| matches!(later, Journal::Began { step: of, .. } if of == step));
         let Some((second, _)) = next else { continue };
         let entered = execution.bodies_of(&step.step).any(|body| (*first..*second).contains(&body.entered));
         let same = facts.who(*first) == facts.who(*second);

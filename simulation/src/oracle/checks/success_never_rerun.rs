@@ -3,8 +3,8 @@
 use hydra_schedule::Property;
 
 use super::super::facts::{Body, Facts};
-use super::super::{Anomaly, Checked};
 use super::super::recovery::went_down_in;
+use super::super::{Anomaly, Checked};
 use crate::history::{Gave, Journal, Op};
 use crate::workload::StepKind;
 
@@ -18,18 +18,11 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let Some((left, gave)) = success.left else {
                 continue;
             };
-            let again = execution
-                .bodies_of(&step.id)
-                .find(|body| body.entered > left);
+            let again = execution.bodies_of(&step.id).find(|body| body.entered > left);
             // A worker that died, or whose write was lost, may have known it alone; the next may run the body again.
             let until = again.map_or(left, |body| body.entered);
-            let decode = facts
-                .undecodable
-                .iter()
-                .find(|(index, of)| *of == success.step && *index < until);
-            let settled = execution
-                .settled(&step.id)
-                .is_some_and(|settled| settled.index < until);
+            let decode = facts.undecodable.iter().find(|(index, of)| *of == success.step && *index < until);
+            let settled = execution.settled(&step.id).is_some_and(|settled| settled.index < until);
             // A worker that lives on knows what it did, whatever became of its message, for as long as it holds on to the
             // execution.
             let knows = again.is_some_and(|again| {
@@ -38,18 +31,14 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     && !execution.changed_hands(success.entered, again.entered)
                     && went_down_in(facts, success.worker, success.entered, Some(again.entered)).is_none()
             });
-            if facts
-                .excuse(success.worker, success.entered, until)
-                .is_some()
+            if facts.excuse(success.worker, success.entered, until).is_some()
                 && !(decode.is_some() && settled)
                 && !(knows && step.kind != StepKind::Transactional)
             {
                 continue;
             }
             checked.case();
-            let reopened = execution
-                .calls_of(Op::Retry)
-                .any(|call| (left..until).contains(&call.invoked));
+            let reopened = execution.calls_of(Op::Retry).any(|call| (left..until).contains(&call.invoked));
             // A worker that was cut off, or whose clock is wrong, may not know that another has done it.
             let zombie = |again: &Body<'_>| {
                 let from_ms = facts.at_ms(left).saturating_sub(facts.settings.lease_ms);
@@ -84,12 +73,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 facts.when(again.entered)
             );
             let what = (Property::SuccessNeverRerun, Anomaly::Duplicate);
-            checked.find(
-                what,
-                (execution, Some(success.step)),
-                (left, again.entered),
-                explanation,
-            );
+            checked.find(what, (execution, Some(success.step)), (left, again.entered), explanation);
         }
     }
     checked
