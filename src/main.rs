@@ -2,6 +2,8 @@
 
 mod commands;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 /// Checks durable workflow engines, with evidence: does an engine keep its promises when workers crash, connections drop,
@@ -17,16 +19,28 @@ struct Arguments {
 enum Command {
     /// An order workflow with a step of each kind. Kill it at any moment, start it again, and see that it finishes right.
     Demo(commands::demo::Demo),
+    /// Explores every interleaving of commands and faults within bounds, over the engine's own rules.
+    Check(hydra_model::cli::CheckArgs),
+    /// Simulates whole clusters under faults, in virtual time, seed after seed.
+    Simulate(hydra_simulation::cli::Simulate),
+    /// Replays a schedule: a file, or the folder that a failure left.
+    Replay(hydra_simulation::cli::Replay),
+    /// Adds up the parts of a simulation that was split over machines.
+    Report(hydra_simulation::cli::Report),
     /// What the engine costs, beside what the disk allows.
     Bench(commands::bench::Bench),
     /// Executions in an SQLite file: list them, look into them, cancel, retry and resolve them.
     Executions(commands::executions::Executions),
 }
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.command {
         Command::Demo(demo) => commands::exit(demo.run()),
+        Command::Check(check) => ExitCode::from(check.run()),
+        Command::Simulate(simulate) => ExitCode::from(simulate.run()),
+        Command::Replay(replay) => ExitCode::from(replay.run()),
+        Command::Report(report) => ExitCode::from(report.run()),
         Command::Bench(bench) => commands::exit(bench.run()),
         Command::Executions(executions) => commands::exit(executions.run()),
     }
