@@ -185,3 +185,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_step_is_due_when_it_waits_or_sleeps_and_never_else() {
+    let due_at = Time::from_millis(7);
+    let due = |state| {
+        Step { kind: Kind::Keyed, epoch: Epoch(1), attempt: 1, attempts_max: 2, state }.due_at().map(Time::as_millis)
+    };
+    assert_eq!(due(StepState::Waiting { due_at }), Some(7));
+    assert_eq!(due(StepState::Sleeping { due_at }), Some(7));
+    assert_eq!(due(StepState::Running), None);
+    assert_eq!(due(StepState::Abandoned { due_at: Some(due_at) }), None);
+    assert_eq!(due(StepState::Settled { order: 1, outcome: Outcome::Fired }), None);
+}
