@@ -47,12 +47,7 @@ impl Encoder {
         }
         self.source += 1;
         self.written.clear();
-        let here = self.source as u32 - 1;
         for (target, role) in edges {
-            // A turn on the spot that is no step says nothing to any pass, and a model of faults is full of them.
-            if target == here && role != Role::Step {
-                continue;
-            }
             let distance = self.next - target;
             if distance == 0 {
                 self.next += 1;
