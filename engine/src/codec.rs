@@ -36,3 +36,15 @@ pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 pub(crate) fn span(duration: std::time::Duration) -> hydra_protocol::Span {
     hydra_protocol::Span::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
+
+/// Longest error text that is kept, in bytes: enough for a person, and no burden on the journal.
+const ERROR_BYTES_MAX: usize = 4_096;
+
+/// An error's text, cut if it is too long.
+pub(crate) fn error_text(mut text: String) -> String {
+    if text.len() > ERROR_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
+        text.push_str(" ... (cut)");
+    }
+    text
+}

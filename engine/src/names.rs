@@ -39,6 +39,7 @@ fn also(what: &str) -> &'static str {
 pub(crate) const NAMESPACE: &str = "namespace";
 pub(crate) const EXECUTION: &str = "execution id";
 pub(crate) const WORKFLOW: &str = "workflow name";
+pub(crate) const WORKER: &str = "worker name";
 pub(crate) const STEP: &str = "step name";
 
 /// A namespace has no '/': so an idempotency key (`namespace/id/step`) can be read in one way only, whatever the id.

@@ -10,30 +10,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-const LEASE: SmallLease = SmallLease {
-    workers: 3,
-    executions: 2,
-    steps: 2,
-    attempts: 2,
-    fence: true,
-};
+const LEASE: SmallLease = SmallLease { workers: 3, executions: 2, steps: 2, attempts: 2, fence: true };
 
 /// Small chunks, so that limits are looked at often.
 fn options() -> Options {
-    Options {
-        chunk_states: 32,
-        ..Options::default()
-    }
+    Options { chunk_states: 32, ..Options::default() }
 }
 
 fn verdict(options: &Options) -> Verdict {
     let report = explore(&LEASE, options, &mut |_| {}).report;
     assert!(
-        report
-            .passes
-            .iter()
-            .all(|pass| pass.outcome != PassOutcome::Held
-                || report.verdict == Verdict::ProvedInScope)
+        report.passes.iter().all(|pass| pass.outcome != PassOutcome::Held || report.verdict == Verdict::ProvedInScope)
     );
     report.verdict
 }
@@ -45,14 +32,8 @@ fn memory_ends_a_run_before_it_is_passed() {
     for part in [2, 3, 4, 6, 8] {
         let limit = whole.bytes / part;
         let mut peak = 0;
-        let limited = Options {
-            memory_bytes_max: Some(limit),
-            ..options()
-        };
-        let report = explore(&LEASE, &limited, &mut |progress| {
-            peak = peak.max(progress.bytes)
-        })
-        .report;
+        let limited = Options { memory_bytes_max: Some(limit), ..options() };
+        let report = explore(&LEASE, &limited, &mut |progress| peak = peak.max(progress.bytes)).report;
         assert_eq!(report.verdict, Verdict::Incomplete(Why::Memory));
         assert!(report.distinct > 0 && report.distinct < whole.distinct);
         assert!(peak <= limit, "{peak} bytes, {limit} allowed");
@@ -63,41 +44,14 @@ fn memory_ends_a_run_before_it_is_passed() {
 #[test]
 fn the_termination_passes_obey_the_memory_limit_too() {
     let ring = Ring(200_000);
-    let explored = explore(
-        &ring,
-        &Options {
-            passes: Passes {
-                recover: true,
-                ..Passes::NONE
-            },
-            ..options()
-        },
-        &mut |_| {},
-    );
+    let explored =
+        explore(&ring, &Options { passes: Passes { recover: true, ..Passes::NONE }, ..options() }, &mut |_| {});
     assert_eq!(explored.report.findings[0].kind, Kind::CannotRecover);
-    let livelock = Options {
-        passes: Passes {
-            livelock: true,
-            ..Passes::NONE
-        },
-        ..options()
-    };
-    assert_eq!(
-        explore(&ring, &livelock, &mut |_| {}).report.findings[0].kind,
-        Kind::FairLivelock
-    );
-    let limited = Options {
-        memory_bytes_max: Some(explored.report.bytes * 2),
-        ..livelock
-    };
-    assert_eq!(
-        explore(&ring, &limited, &mut |_| {}).report.verdict,
-        Verdict::Incomplete(Why::Memory)
-    );
-    assert_eq!(
-        explore(&ring, &limited, &mut |_| {}).report.distinct,
-        200_000
-    );
+    let livelock = Options { passes: Passes { livelock: true, ..Passes::NONE }, ..options() };
+    assert_eq!(explore(&ring, &livelock, &mut |_| {}).report.findings[0].kind, Kind::FairLivelock);
+    let limited = Options { memory_bytes_max: Some(explored.report.bytes * 2), ..livelock };
+    assert_eq!(explore(&ring, &limited, &mut |_| {}).report.verdict, Verdict::Incomplete(Why::Memory));
+    assert_eq!(explore(&ring, &limited, &mut |_| {}).report.distinct, 200_000);
 }
 
 /// States in a circle.
@@ -138,32 +92,11 @@ impl Checkable for Ring {
 
 #[test]
 fn depth_states_time_and_the_stop_flag_end_a_run() {
-    assert_eq!(
-        verdict(&Options {
-            depth_max: Some(5),
-            ..options()
-        }),
-        Verdict::Incomplete(Why::Depth)
-    );
-    assert_eq!(
-        verdict(&Options {
-            states_max: Some(1_000),
-            ..options()
-        }),
-        Verdict::Incomplete(Why::States)
-    );
-    assert_eq!(
-        verdict(&Options {
-            time_max: Some(Duration::ZERO),
-            ..options()
-        }),
-        Verdict::Incomplete(Why::Time)
-    );
+    assert_eq!(verdict(&Options { depth_max: Some(5), ..options() }), Verdict::Incomplete(Why::Depth));
+    assert_eq!(verdict(&Options { states_max: Some(1_000), ..options() }), Verdict::Incomplete(Why::States));
+    assert_eq!(verdict(&Options { time_max: Some(Duration::ZERO), ..options() }), Verdict::Incomplete(Why::Time));
     let stop = Arc::new(AtomicBool::new(false));
-    let stopped = Options {
-        stop: Some(stop.clone()),
-        ..options()
-    };
+    let stopped = Options { stop: Some(stop.clone()), ..options() };
     let mut last = 0;
     let report = explore(&LEASE, &stopped, &mut |progress| {
         last = progress.distinct;
@@ -178,16 +111,7 @@ fn depth_states_time_and_the_stop_flag_end_a_run() {
 fn the_depth_limit_is_exact_and_its_last_level_is_judged() {
     let chain = || Graph::new(vec![vec![step(1)], vec![step(2)], vec![step(3)], vec![]]).done_in(3);
     let with_limit = |graph: &Graph, depth_max| {
-        explore(
-            graph,
-            &Options {
-                depth_max: Some(depth_max),
-                ..Options::default()
-            },
-            &mut |_| {},
-        )
-        .report
-        .verdict
+        explore(graph, &Options { depth_max: Some(depth_max), ..Options::default() }, &mut |_| {}).report.verdict
     };
     // The state at depth 3 has to be expanded to know that it has no successor.
     assert_eq!(with_limit(&chain(), 3), Verdict::Incomplete(Why::Depth));
@@ -200,24 +124,13 @@ fn the_depth_limit_is_exact_and_its_last_level_is_judged() {
 
 #[test]
 fn a_boundary_is_a_cut() {
-    let mut graph = Graph::new(vec![vec![step(1), step(2)], vec![], vec![]])
-        .done_in(1)
-        .done_in(2);
-    assert_eq!(
-        explore(&graph, &options(), &mut |_| {}).report.verdict,
-        Verdict::ProvedInScope
-    );
+    let mut graph = Graph::new(vec![vec![step(1), step(2)], vec![], vec![]]).done_in(1).done_in(2);
+    assert_eq!(explore(&graph, &options(), &mut |_| {}).report.verdict, Verdict::ProvedInScope);
     graph.outside[2] = true;
     let report = explore(&graph, &options(), &mut |_| {}).report;
-    assert_eq!(
-        (report.verdict, report.distinct),
-        (Verdict::Incomplete(Why::Boundary), 2)
-    );
+    assert_eq!((report.verdict, report.distinct), (Verdict::Incomplete(Why::Boundary), 2));
     graph.outside[0] = true;
-    assert_eq!(
-        explore(&graph, &options(), &mut |_| {}).report.verdict,
-        Verdict::Incomplete(Why::Boundary)
-    );
+    assert_eq!(explore(&graph, &options(), &mut |_| {}).report.verdict, Verdict::Incomplete(Why::Boundary));
 }
 
 #[test]
@@ -225,15 +138,9 @@ fn a_goal_that_is_never_reached_is_vacuous() {
     let mut graph = Graph::new(vec![vec![step(1)], vec![], vec![]]).done_in(1);
     graph.goals = vec![1];
     let report = explore(&graph, &options(), &mut |_| {}).report;
-    assert_eq!(
-        (report.verdict, report.goals[0].depth),
-        (Verdict::ProvedInScope, Some(1))
-    );
+    assert_eq!((report.verdict, report.goals[0].depth), (Verdict::ProvedInScope, Some(1)));
     graph.goals = vec![1, 2];
     let report = explore(&graph, &options(), &mut |_| {}).report;
     assert_eq!(report.verdict, Verdict::Vacuous(vec!["second"]));
-    assert_eq!(
-        report.verdict.to_string(),
-        "VACUOUS (never reached: second)"
-    );
+    assert_eq!(report.verdict.to_string(), "VACUOUS (never reached: second)");
 }

@@ -2,9 +2,7 @@
 
 mod search_support;
 
-use hydra_model::search::{
-    Checkable, Judge, Kind, Options, Outcome, Passes, Role, Verdict, Why, explore,
-};
+use hydra_model::search::{Checkable, Judge, Kind, Options, Outcome, Passes, Role, Verdict, Why, explore};
 use search_support::Random;
 use stateright::Model;
 
@@ -36,32 +34,15 @@ type State = (u8, [u8; PARTS]);
 
 impl Parts {
     fn random(random: &mut Random) -> Parts {
-        let pair = |random: &mut Random| {
-            (
-                random.below(SHARED.into()) as u8,
-                random.below(LOCALS.into()) as u8,
-            )
-        };
+        let pair = |random: &mut Random| (random.below(SHARED.into()) as u8, random.below(LOCALS.into()) as u8);
         let rules = (0..3 + random.below(6)).map(|_| Rule {
             from: pair(random),
             to: pair(random),
-            role: [
-                Role::Step,
-                Role::Step,
-                Role::Step,
-                Role::Environment,
-                Role::Fault,
-            ][random.below(5)],
+            role: [Role::Step, Role::Step, Role::Step, Role::Environment, Role::Fault][random.below(5)],
         });
         let rules = rules.collect();
         let done = (0..SHARED).map(|_| random.below(3) == 0).collect();
-        Parts {
-            initial: [0; PARTS],
-            rules,
-            done,
-            is_broken: false,
-            has_class: false,
-        }
+        Parts { initial: [0; PARTS], rules, done, is_broken: false, has_class: false }
     }
 }
 
@@ -109,15 +90,11 @@ impl Checkable for Parts {
     }
 
     fn check_state(&self, (_, locals): &State, judge: &mut Judge) {
-        judge.require("never all in 2", *locals != [2; PARTS], || {
-            format!("{locals:?}")
-        });
+        judge.require("never all in 2", *locals != [2; PARTS], || format!("{locals:?}"));
     }
 
     fn check_edge(&self, from: &State, _: &Self::Action, to: &State, judge: &mut Judge) {
-        judge.require("never from 2 to 0", (from.0, to.0) != (2, 0), || {
-            format!("{from:?} -> {to:?}")
-        });
+        judge.require("never from 2 to 0", (from.0, to.0) != (2, 0), || format!("{from:?} -> {to:?}"));
     }
 
     fn is_done(&self, (shared, _): &State) -> bool {
@@ -134,15 +111,7 @@ impl Checkable for Parts {
 }
 
 fn run(parts: &Parts, symmetry: bool) -> Outcome<Parts> {
-    explore(
-        parts,
-        &Options {
-            symmetry,
-            keep_going: true,
-            ..Options::default()
-        },
-        &mut |_| {},
-    )
+    explore(parts, &Options { symmetry, keep_going: true, ..Options::default() }, &mut |_| {})
 }
 
 #[test]
@@ -153,12 +122,8 @@ fn findings_and_distances_are_the_same_with_and_without() {
         let (plain, quotient) = (run(&parts, false), run(&parts, true));
         assert_eq!(plain.report.verdict, quotient.report.verdict, "seed {seed}");
         let summary = |outcome: &Outcome<Parts>| {
-            let mut summary: Vec<_> = outcome
-                .report
-                .findings
-                .iter()
-                .map(|f| (f.property, f.kind as u8, f.steps))
-                .collect();
+            let mut summary: Vec<_> =
+                outcome.report.findings.iter().map(|f| (f.property, f.kind as u8, f.steps)).collect();
             summary.sort_unstable();
             summary
         };
@@ -166,10 +131,7 @@ fn findings_and_distances_are_the_same_with_and_without() {
         for (left, right) in plain_summary.iter().zip(&quotient_summary) {
             // The cycle is unrolled until a real state recurs, so it may begin some rounds later.
             assert_eq!((left.0, left.1), (right.0, right.1), "seed {seed}");
-            assert!(
-                left.2 <= right.2 && (left.1 == Kind::FairLivelock as u8 || left.2 == right.2),
-                "seed {seed}"
-            );
+            assert!(left.2 <= right.2 && (left.1 == Kind::FairLivelock as u8 || left.2 == right.2), "seed {seed}");
         }
         assert_eq!(plain_summary.len(), quotient_summary.len(), "seed {seed}");
         findings += plain_summary.len();
@@ -179,56 +141,26 @@ fn findings_and_distances_are_the_same_with_and_without() {
                 let from = trace.state(at);
                 assert_eq!((from.0, from.1[*part]), rule.from, "seed {seed}");
                 assert_eq!((to.0, to.1[*part]), rule.to, "seed {seed}");
-                assert!(
-                    (0..PARTS).all(|other| other == *part || from.1[other] == to.1[other]),
-                    "seed {seed}"
-                );
+                assert!((0..PARTS).all(|other| other == *part || from.1[other] == to.1[other]), "seed {seed}");
             }
             if let Some(start) = trace.cycle_start {
                 livelocks += 1;
                 assert_eq!(trace.state(start), trace.last(), "seed {seed}");
-                assert!(
-                    trace.steps[start..]
-                        .iter()
-                        .all(|((_, rule), _)| rule.role == Role::Step),
-                    "seed {seed}"
-                );
+                assert!(trace.steps[start..].iter().all(|((_, rule), _)| rule.role == Role::Step), "seed {seed}");
             }
         }
     }
-    assert!(
-        findings > 1_000 && livelocks > 100 && fewer > 500,
-        "{findings} {livelocks} {fewer}"
-    );
+    assert!(findings > 1_000 && livelocks > 100 && fewer > 500, "{findings} {livelocks} {fewer}");
 }
 
 /// The cycle has three steps among representatives, after which the parts have changed places: it closes later.
 #[test]
 fn a_cycle_that_closes_only_among_representatives_is_executed_until_it_closes() {
-    let rule = |from, to| Rule {
-        from,
-        to,
-        role: Role::Step,
-    };
-    let rules = vec![
-        rule((0, 0), (1, 1)),
-        rule((1, 2), (2, 0)),
-        rule((2, 1), (0, 2)),
-    ];
-    let parts = Parts {
-        initial: [0, 1, 2],
-        rules,
-        done: vec![false; 3],
-        is_broken: false,
-        has_class: false,
-    };
+    let rule = |from, to| Rule { from, to, role: Role::Step };
+    let rules = vec![rule((0, 0), (1, 1)), rule((1, 2), (2, 0)), rule((2, 1), (0, 2))];
+    let parts = Parts { initial: [0, 1, 2], rules, done: vec![false; 3], is_broken: false, has_class: false };
     let outcome = run(&parts, true);
-    let at = outcome
-        .report
-        .findings
-        .iter()
-        .position(|finding| finding.kind == Kind::FairLivelock)
-        .unwrap();
+    let at = outcome.report.findings.iter().position(|finding| finding.kind == Kind::FairLivelock).unwrap();
     let trace = &outcome.counterexamples[at];
     let start = trace.cycle_start.unwrap();
     assert_eq!(outcome.report.distinct, 3);
@@ -239,71 +171,27 @@ fn a_cycle_that_closes_only_among_representatives_is_executed_until_it_closes() 
 
 #[test]
 fn a_symmetry_that_is_none_is_not_believed() {
-    let rule = |from, to| Rule {
-        from,
-        to,
-        role: Role::Step,
-    };
+    let rule = |from, to| Rule { from, to, role: Role::Step };
     // The first part that moves to 1 is taken for one that moved to 2, and only a part in 2 can do harm.
-    let rules = vec![
-        rule((0, 0), (1, 1)),
-        rule((1, 2), (2, 2)),
-        rule((2, 2), (0, 2)),
-    ];
-    let parts = Parts {
-        initial: [0; PARTS],
-        rules,
-        done: vec![false, true, true],
-        is_broken: true,
-        has_class: false,
-    };
+    let rules = vec![rule((0, 0), (1, 1)), rule((1, 2), (2, 2)), rule((2, 2), (0, 2))];
+    let parts = Parts { initial: [0; PARTS], rules, done: vec![false, true, true], is_broken: true, has_class: false };
     let report = run(&parts, true).report;
     assert_eq!(report.verdict, Verdict::Incomplete(Why::NotReproducible));
-    let safety = Options {
-        symmetry: true,
-        passes: Passes::NONE,
-        ..Options::default()
-    };
+    let safety = Options { symmetry: true, passes: Passes::NONE, ..Options::default() };
     let report = explore(&parts, &safety, &mut |_| {}).report;
-    assert_eq!(
-        (report.verdict, report.findings),
-        (Verdict::Incomplete(Why::NotReproducible), vec![])
-    );
+    assert_eq!((report.verdict, report.findings), (Verdict::Incomplete(Why::NotReproducible), vec![]));
     assert_eq!(run(&parts, false).report.verdict, Verdict::ProvedInScope);
 }
 
 #[test]
 fn weak_fairness_is_not_judged_among_representatives() {
     // Each part goes round for ever; each is a class of its own, so going round with one part neglects the others.
-    let rule = |from, to| Rule {
-        from,
-        to,
-        role: Role::Step,
-    };
-    let rules = vec![
-        rule((0, 0), (0, 1)),
-        rule((0, 1), (0, 0)),
-        rule((0, 0), (1, 0)),
-        rule((0, 1), (1, 0)),
-    ];
-    let mut parts = Parts {
-        initial: [0; PARTS],
-        rules,
-        done: vec![false, true, true],
-        is_broken: false,
-        has_class: false,
-    };
-    assert_eq!(
-        run(&parts, true).report.findings[0].kind,
-        Kind::FairLivelock
-    );
+    let rule = |from, to| Rule { from, to, role: Role::Step };
+    let rules = vec![rule((0, 0), (0, 1)), rule((0, 1), (0, 0)), rule((0, 0), (1, 0)), rule((0, 1), (1, 0))];
+    let mut parts =
+        Parts { initial: [0; PARTS], rules, done: vec![false, true, true], is_broken: false, has_class: false };
+    assert_eq!(run(&parts, true).report.findings[0].kind, Kind::FairLivelock);
     parts.has_class = true;
-    assert_eq!(
-        run(&parts, true).report.verdict,
-        Verdict::Incomplete(Why::FairnessUnderSymmetry)
-    );
-    assert_eq!(
-        run(&parts, false).report.findings[0].kind,
-        Kind::FairLivelock
-    );
+    assert_eq!(run(&parts, true).report.verdict, Verdict::Incomplete(Why::FairnessUnderSymmetry));
+    assert_eq!(run(&parts, false).report.findings[0].kind, Kind::FairLivelock);
 }

@@ -7,8 +7,13 @@
 //! - [`shrink`]: makes a failing schedule short;
 //! - [`report`]: tells it to people and to machines.
 
+pub mod campaign;
+pub mod cli;
+pub mod cluster;
 pub mod history;
+pub mod nemesis;
 pub mod oracle;
 pub mod report;
 pub mod shrink;
+pub mod subjects;
 pub mod workload;

@@ -18,16 +18,9 @@ fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
 
 /// What in `text` ties it to our engine.
 fn ties(text: &str) -> Option<&'static str> {
-    [
-        "hydra_protocol",
-        "hydra_model",
-        "hydra_engine",
-        "crate::subject",
-        "crate::cluster",
-        "crate::nemesis",
-    ]
-    .into_iter()
-    .find(|tie| text.contains(tie))
+    ["hydra_protocol", "hydra_model", "hydra_engine", "crate::subject", "crate::cluster", "crate::nemesis"]
+        .into_iter()
+        .find(|tie| text.contains(tie))
 }
 
 #[test]
@@ -37,24 +30,11 @@ fn no_part_names_the_engine_the_model_or_the_simulator() {
     for part in PARTS {
         sources(&root.join(part), &mut files);
     }
-    assert!(
-        files.len() > 30,
-        "only {} files were found under {}",
-        files.len(),
-        root.display()
-    );
+    assert!(files.len() > 30, "only {} files were found under {}", files.len(), root.display());
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         assert_eq!(ties(&text), None, "{}", file.display());
-        assert!(
-            text.lines().count() <= 400,
-            "{} has more than 400 lines",
-            file.display()
-        );
+        assert!(text.lines().count() <= 400, "{} has more than 400 lines", file.display());
     }
-    assert_eq!(
-        ties("use hydra_protocol::Lease;"),
-        Some("hydra_protocol"),
-        "the check itself must be able to fail"
-    );
+    assert_eq!(ties("use hydra_protocol::Lease;"), Some("hydra_protocol"), "the check itself must be able to fail");
 }

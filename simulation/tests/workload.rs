@@ -24,38 +24,17 @@ fn every_problem_is_named_at_once() {
         "W1: is the id of two programs",
         "W1: has a parallel group without steps",
     ] {
-        assert!(
-            problems.contains(wanted),
-            "{wanted} is missing in: {problems}"
-        );
+        assert!(problems.contains(wanted), "{wanted} is missing in: {problems}");
     }
-    let unknown =
-        Workload::from_lines(&[r#"{"id":"W1","body":[{"step":{"id":"1","kind":"once"}}]}"#])
-            .unwrap_err();
-    assert!(
-        unknown
-            .to_string()
-            .contains("program 1: unknown variant `once`, expected one of"),
-        "{unknown}"
-    );
+    let unknown = Workload::from_lines(&[r#"{"id":"W1","body":[{"step":{"id":"1","kind":"once"}}]}"#]).unwrap_err();
+    assert!(unknown.to_string().contains("program 1: unknown variant `once`, expected one of"), "{unknown}");
 }
 
 #[test]
 fn a_seed_means_the_same_for_ever() {
-    let workload = Workload::generate(
-        42,
-        &Shape {
-            executions: 3,
-            swarm: false,
-            ..Shape::default()
-        },
-    );
+    let workload = Workload::generate(42, &Shape { executions: 3, swarm: false, ..Shape::default() });
     let pinned = include_str!("workload-seed-42.txt");
-    assert_eq!(
-        workload.to_lines().join("\n") + "\n",
-        pinned,
-        "a change here changes every seed on disk"
-    );
+    assert_eq!(workload.to_lines().join("\n") + "\n", pinned, "a change here changes every seed on disk");
 }
 
 #[test]
@@ -64,21 +43,12 @@ fn every_generated_workload_is_valid_and_everything_occurs() {
     for seed in 0..400 {
         let workload = Workload::generate(seed, &Shape::default());
         workload.check().unwrap();
-        assert_eq!(
-            Workload::from_lines(&workload.to_lines()).unwrap(),
-            workload
-        );
+        assert_eq!(Workload::from_lines(&workload.to_lines()).unwrap(), workload);
         for program in &workload.programs {
             met[0] |= program.cancel_at_ms.is_some();
             met[1] |= !program.starts_again.is_empty();
-            met[2] |= program
-                .body
-                .iter()
-                .any(|item| matches!(item, Item::Sleep(_)));
-            met[3] |= program
-                .body
-                .iter()
-                .any(|item| matches!(item, Item::Parallel(_)));
+            met[2] |= program.body.iter().any(|item| matches!(item, Item::Sleep(_)));
+            met[3] |= program.body.iter().any(|item| matches!(item, Item::Parallel(_)));
             for step in program.steps() {
                 met[4] |= step.kind == StepKind::Transactional;
                 met[5] |= step.kind == StepKind::AtMostOnce;
@@ -93,25 +63,12 @@ fn every_generated_workload_is_valid_and_everything_occurs() {
 
 #[test]
 fn what_is_left_out_never_occurs() {
-    let shape = Shape {
-        features: vec![Feature::Failures],
-        swarm: false,
-        ..Shape::default()
-    };
+    let shape = Shape { features: vec![Feature::Failures], swarm: false, ..Shape::default() };
     for seed in 0..100 {
         for program in Workload::generate(seed, &shape).programs {
             assert!(program.cancel_at_ms.is_none() && program.starts_again.is_empty());
-            assert!(
-                program
-                    .body
-                    .iter()
-                    .all(|item| matches!(item, Item::Step(_)))
-            );
-            assert!(
-                program
-                    .steps()
-                    .all(|step| step.kind == StepKind::Keyed && step.lasts_ms < 30_000)
-            );
+            assert!(program.body.iter().all(|item| matches!(item, Item::Step(_))));
+            assert!(program.steps().all(|step| step.kind == StepKind::Keyed && step.lasts_ms < 30_000));
         }
     }
 }

@@ -68,20 +68,25 @@ impl Client {
 
     /// Waits until the execution has ended, however it did.
     pub async fn ended(&self, id: &str) -> Result<ExecutionView, ClientError> {
-        let ended = self.store.ended();
+        let mut watch = None;
         loop {
-            let notified = ended.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
             match self.get(id).await {
                 Ok(Some(view)) if view.row.is_ended() => return Ok(view),
+                // Looked at once more with the watch in place, so that an end in between is not missed.
+                Ok(Some(view)) if watch.is_none() => {
+                    watch = Some(self.store.watch_ending(view.key));
+                    continue;
+                }
                 Ok(Some(_)) => {}
                 Ok(None) => return Err(ClientError::Unknown(self.id(id)?)),
                 Err(ClientError::Store(error)) if error.is_passing() => {}
                 Err(error) => return Err(error),
             }
-            // An execution that ends in this process wakes us; in another one, it is noticed at the next look.
-            let _ = tokio::time::timeout(RESULT_POLL, notified).await;
+            // One that ends through this store's handle wakes us; in another process, it is noticed at the next look.
+            match &watch {
+                Some(watch) => drop(tokio::time::timeout(RESULT_POLL, watch.ended()).await),
+                None => tokio::time::sleep(RESULT_POLL).await,
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use super::signals::Effects;
 use super::{Answer, CommandRequest, ExecutionKey, StoreError, Target};
 
 /// The rules that a store goes by.
-pub type Rules = &'static (dyn Protocol + Send + Sync);
+pub type Rules = &'static dyn Protocol;
 
 /// One open transaction, with the time that was read in it.
 pub struct Tx<'a, B> {
@@ -32,11 +32,6 @@ pub struct Decided {
 }
 
 impl Decided {
-    /// The execution's row as it was.
-    pub fn before(&self) -> Option<&Execution> {
-        self.rows.execution.as_ref()
-    }
-
     /// Whether something is to be written.
     pub fn writes(&self) -> bool {
         matches!(&self.decision, Ok(commit) if commit.execution.is_some() || commit.step.is_some())
@@ -56,6 +51,15 @@ impl<B: Backend> Tx<'_, B> {
     /// Loads the rows that a command is about, and lets the core decide.
     pub fn decide(&mut self, request: &CommandRequest) -> Result<Decided, StoreError> {
         let found = self.backend.find(&request.target)?;
+        self.decide_on(request, found)
+    }
+
+    /// The same, with the execution's row loaded already.
+    pub fn decide_on(
+        &mut self,
+        request: &CommandRequest,
+        found: Option<(ExecutionKey, Execution)>,
+    ) -> Result<Decided, StoreError> {
         let mut rows = Rows { execution: found.map(|(_, row)| row), ..Rows::default() };
         let mut step = request.step.as_ref().map(|step| step.no);
         if let Some((key, row)) = found {
@@ -192,7 +196,7 @@ impl<B: Backend> Tx<'_, B> {
         };
         self.backend.update_execution(ExecutionUpdate {
             key,
-            guard: before.epoch,
+            before,
             row: after,
             worker,
             ended_at: after.is_ended().then_some(self.now),

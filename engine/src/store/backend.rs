@@ -1,7 +1,7 @@
 //! What a database has to offer, and nothing that decides: rows in, rows out, inside one transaction.
 //!
 //! A backend is synchronous and used by one thread at a time. The drivers ([`super::Inline`], [`super::GroupCommit`])
-//! make a [`super::Store`] of it; [`super::apply`] is the one place where rows meet the core.
+//! make a [`super::Store`] of it; `apply.rs` is the one place where rows meet the core.
 
 use std::sync::Arc;
 
@@ -89,7 +89,7 @@ pub trait Backend: Reads {
     /// A step's output and error.
     fn checkpoint(&mut self, key: ExecutionKey, no: StepNo) -> Result<Checkpoint, StoreError>;
 
-    /// What a worker needs of an execution beside its rows.
+    /// What a worker needs of an execution beside its journal.
     fn identity(&mut self, key: ExecutionKey) -> Result<Identity, StoreError>;
 
     /// All steps by number.
@@ -112,7 +112,7 @@ pub trait Backend: Reads {
     /// Writes a new execution.
     fn insert_execution(&mut self, new: NewExecution<'_>) -> Result<ExecutionKey, StoreError>;
 
-    /// Changes an execution's row. An error if its epoch is not `guard`.
+    /// Changes an execution's row. An error if its epoch is not what it was.
     fn update_execution(&mut self, update: ExecutionUpdate<'_>) -> Result<(), StoreError>;
 
     /// Writes a new step. An error if there is one of this number.
@@ -172,9 +172,11 @@ pub struct Checkpoint {
     pub error: Option<String>,
 }
 
-/// An execution's names and its input.
+/// An execution's row, its names and its input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
+    /// Its row.
+    pub row: Execution,
     /// The client's name for it.
     pub id: ExecutionId,
     /// Its workflow's name.
@@ -203,8 +205,8 @@ pub struct NewExecution<'a> {
 pub struct ExecutionUpdate<'a> {
     /// Which.
     pub key: ExecutionKey,
-    /// The epoch that its row must have.
-    pub guard: Epoch,
+    /// Its row as it was read. It must still have this epoch.
+    pub before: &'a Execution,
     /// Its row.
     pub row: &'a Execution,
     /// Who claimed it; none: as it was.

@@ -3,9 +3,7 @@
 use hydra_protocol::{Command, Ending, Settlement, Verdict};
 
 use super::{ClaimRequest, CommandRequest, StoreError, Target, Value};
-
-/// Bytes in the longest name of a namespace, execution, workflow, step or worker.
-pub const NAME_BYTES_MAX: usize = 512;
+use crate::names;
 
 /// Whether a command has what it needs, in names that people can read and payloads that fit.
 pub fn command(request: &CommandRequest, payload_bytes_max: usize) -> Result<(), StoreError> {
@@ -43,14 +41,15 @@ fn missing(what: &str) -> Result<(), StoreError> {
 
 fn names_and_payload(request: &CommandRequest, payload_bytes_max: usize) -> Result<(), StoreError> {
     if let Target::Id(id) = &request.target {
-        name("namespace", &id.namespace)?;
-        name("execution id", &id.id)?;
+        name(names::NAMESPACE, &id.namespace)?;
+        name(names::EXECUTION, &id.id)?;
     }
-    if let Some(step) = &request.step {
-        name("step name", &step.name)?;
+    // Other commands find the step by its number.
+    if let (Some(step), Command::Begin { .. } | Command::Sleep { .. }) = (&request.step, request.command) {
+        name(names::STEP, &step.name)?;
     }
     if let Some(workflow) = &request.payload.workflow {
-        name("workflow name", workflow)?;
+        name(names::WORKFLOW, workflow)?;
     }
     bytes("input or output", request.payload.value.as_ref().map_or(0, Vec::len), payload_bytes_max)?;
     bytes("error text", request.payload.error.as_ref().map_or(0, String::len), payload_bytes_max)
@@ -68,8 +67,8 @@ pub fn transact(request: &CommandRequest, payload_bytes_max: usize) -> Result<()
 
 /// Whether a claim names somebody.
 pub fn claim(request: &ClaimRequest) -> Result<(), StoreError> {
-    name("namespace", &request.namespace)?;
-    name("worker name", &request.worker)
+    name(names::NAMESPACE, &request.namespace)?;
+    name(names::WORKER, &request.worker)
 }
 
 /// Whether a body's parameters fit.
@@ -92,15 +91,6 @@ pub fn bytes(what: &str, len: usize, max: usize) -> Result<(), StoreError> {
     )))
 }
 
-fn name(what: &str, name: &str) -> Result<(), StoreError> {
-    let wrong = if name.is_empty() {
-        "is empty".to_owned()
-    } else if name.len() > NAME_BYTES_MAX {
-        format!("has {} bytes, more than {NAME_BYTES_MAX}", name.len())
-    } else if name.chars().any(char::is_control) {
-        format!("holds a control character: {name:?}")
-    } else {
-        return Ok(());
-    };
-    Err(StoreError::Refused(format!("the {what} {wrong}")))
+fn name(what: &'static str, name: &str) -> Result<(), StoreError> {
+    names::check(what, name).map_err(|error| StoreError::Refused(error.to_string()))
 }

@@ -83,7 +83,13 @@ impl<B: Backend> Shared<B> {
             let until = {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 match state.body {
-                    None => return state,
+                    None => {
+                        // Rules that panic leave theirs open.
+                        if state.backend.in_transaction() {
+                            state.backend.rollback();
+                        }
+                        return state;
+                    }
                     Some(body) if body.until <= Instant::now() => {
                         state.backend.rollback();
                         state.body = None;
@@ -178,6 +184,10 @@ impl<B: Backend> Store for Inline<B> {
 
     fn list(&self, filter: ListFilter) -> BoxFuture<'_, Result<Vec<ExecutionView>, StoreError>> {
         Box::pin(async move { self.0.lock().await.backend.list(&filter) })
+    }
+
+    fn payload_max(&self) -> usize {
+        self.0.options.payload_bytes_max
     }
 
     fn due_changed(&self) -> Arc<Notify> {

@@ -1,6 +1,6 @@
 //! Claims and heartbeats: many executions in one transaction, each decided by the core.
 
-use hydra_protocol::{Command, Rejection, Reply};
+use hydra_protocol::{Command, Epoch, Rejection, Reply};
 
 use super::apply::Tx;
 use super::backend::{Backend, Candidate, DueSource};
@@ -21,9 +21,7 @@ impl<B: Backend> Tx<'_, B> {
         loop {
             let wanted = request.limit - claims.claimed.len();
             let page = self.candidates(request, &sources, wanted)?;
-            if page.is_empty() {
-                break;
-            }
+            let exhausted = page.len() < wanted || wanted == 0;
             for (candidate, source) in page {
                 sources[source].1 = Some(candidate);
                 match self.claim_one(request, candidate.key) {
@@ -35,6 +33,9 @@ impl<B: Backend> Tx<'_, B> {
                     }
                     Err(Passed::Failed(error)) => return Err(error),
                 }
+            }
+            if exhausted {
+                break;
             }
         }
         // With the limit reached more may be due by now. Otherwise all that was due was tried, and what could not be
@@ -77,10 +78,12 @@ impl<B: Backend> Tx<'_, B> {
             command: Command::Claim { lease: request.lease, knows },
             payload: Payload::default(),
         };
-        let decided = self.decide(&command)?;
-        let journal = match (&decided.decision, decided.before()) {
-            (Ok(commit), Some(before)) if before.epoch.0 > 0 && matches!(commit.reply, Reply::Claimed { .. }) => {
-                self.backend.journal(key, before)?
+        let decided = self.decide_on(&command, Some((key, identity.row)))?;
+        let claimed_before = identity.row.epoch > Epoch(0);
+        let journal = match &decided.decision {
+            // Read before anything is written, so that a corrupt step leaves nothing half done.
+            Ok(commit) if claimed_before && matches!(commit.reply, Reply::Claimed { .. }) => {
+                self.backend.journal(key, &identity.row)?
             }
             _ => Vec::new(),
         };

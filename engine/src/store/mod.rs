@@ -14,23 +14,26 @@ mod body;
 mod check;
 mod clock;
 mod error;
+mod group_commit;
 mod inline;
 mod leases;
 mod memory;
 mod options;
 mod signals;
 mod sql_error;
+mod sqlite;
 mod types;
 mod user_sql;
 
 pub use apply::Rules;
-pub use check::NAME_BYTES_MAX;
 pub use clock::{Clock, ManualClock, SystemClock, TokioClock};
 pub use error::StoreError;
+pub use group_commit::GroupCommit;
 pub use inline::Inline;
 pub use memory::{MemoryBackend, MemoryStore};
 pub use options::StoreOptions;
 pub use signals::EndingWatch;
+pub use sqlite::{SqliteBackend, SqliteOptions, SqliteReader, SqliteStore, Synchronous};
 pub use types::*;
 
 use std::sync::Arc;

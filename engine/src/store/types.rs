@@ -153,7 +153,8 @@ pub struct HeartbeatRequest {
 /// What came of heartbeats.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heartbeats {
-    /// One decision a lease, in the order of the request.
+    /// One decision a lease, in the order of the request. An execution whose row is corrupt is answered as unknown, and
+    /// logged: it must not cost the worker its other leases.
     pub decisions: Vec<Result<Reply, Rejection>>,
     /// The store's clock in that transaction.
     pub now: Time,

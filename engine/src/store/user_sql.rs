@@ -50,6 +50,12 @@ impl UserSql {
         &self.connection
     }
 
+    /// The connection, for a test that sets a handler of its own.
+    #[cfg(test)]
+    pub fn connection_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
     /// Runs one of the engine's own statements that control the transaction.
     pub fn control(&mut self, sql: &str) -> Result<(), StoreError> {
         let mut statement = self.connection.prepare_cached(sql).map_err(sql_error::of)?;

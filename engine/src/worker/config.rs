@@ -154,6 +154,7 @@ impl WorkerBuilder {
             names::check(names::WORKFLOW, name)?;
         }
         names::check(names::NAMESPACE, &self.namespace)?;
+        names::check(names::WORKER, &self.name)?;
         if self.concurrency == 0 {
             return Err(ConfigError::ZeroConcurrency);
         }

@@ -22,7 +22,7 @@ pub(crate) struct WorkflowEnd {
 
 impl WorkflowEnd {
     pub(crate) fn failed(failure: Failure, error: impl Into<String>) -> Self {
-        WorkflowEnd { ending: Ending::Failed(failure), output: None, error: Some(error.into()) }
+        WorkflowEnd { ending: Ending::Failed(failure), output: None, error: Some(codec::error_text(error.into())) }
     }
 }
 

@@ -251,7 +251,7 @@ async fn body_end<T: Serialize + DeserializeOwned>(
 }
 
 fn ended(end: BodyEnd, error: String) -> StepEnd {
-    StepEnd { end, value: None, error: Some(error), transaction: None }
+    StepEnd { end, value: None, error: Some(codec::error_text(error)), transaction: None }
 }
 
 /// A durable outcome, as the workflow sees it; or why the checkpoint cannot be decoded.

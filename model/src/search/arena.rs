@@ -15,10 +15,7 @@ pub(super) struct Arena<T> {
 
 impl<T> Arena<T> {
     pub(super) fn new() -> Self {
-        Arena {
-            blocks: Vec::new(),
-            len: 0,
-        }
+        Arena { blocks: Vec::new(), len: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -29,11 +26,7 @@ impl<T> Arena<T> {
     pub(super) fn push(&mut self, item: T) {
         if self.len.is_multiple_of(BLOCK_LEN) {
             // The first block grows with its content, so that a small model stays small.
-            self.blocks.push(Vec::with_capacity(if self.len == 0 {
-                0
-            } else {
-                BLOCK_LEN
-            }));
+            self.blocks.push(Vec::with_capacity(if self.len == 0 { 0 } else { BLOCK_LEN }));
         }
         self.blocks.last_mut().expect("pushed above").push(item);
         self.len += 1;
@@ -41,17 +34,13 @@ impl<T> Arena<T> {
 
     /// Bytes allocated, not only used.
     pub(super) fn bytes(&self) -> usize {
-        self.bytes_of(
-            self.blocks.first().map_or(0, Vec::capacity),
-            self.blocks.len(),
-        )
+        self.bytes_of(self.blocks.first().map_or(0, Vec::capacity), self.blocks.len())
     }
 
     /// Bytes allocated once it holds `len` items.
     pub(super) fn bytes_for(&self, len: usize) -> usize {
         let first = len.next_power_of_two().clamp(4, BLOCK_LEN);
-        self.bytes_of(first, len.div_ceil(BLOCK_LEN))
-            .max(self.bytes())
+        self.bytes_of(first, len.div_ceil(BLOCK_LEN)).max(self.bytes())
     }
 
     fn bytes_of(&self, first: usize, blocks: usize) -> usize {
@@ -81,10 +70,6 @@ mod tests {
         }
         assert_eq!(arena.len(), 200_000);
         assert!((0..200_000).all(|at| arena[at] == at as u64));
-        assert!(
-            arena.bytes() >= 200_000 * 8 && arena.bytes() < 270_000 * 8,
-            "{}",
-            arena.bytes()
-        );
+        assert!(arena.bytes() >= 200_000 * 8 && arena.bytes() < 270_000 * 8, "{}", arena.bytes());
     }
 }

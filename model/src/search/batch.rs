@@ -31,11 +31,7 @@ pub(super) struct Resolved {
 
 impl Resolved {
     pub(super) fn new(keep_edges: bool) -> Self {
-        Resolved {
-            targets: Vec::new(),
-            pending: Vec::new(),
-            encoder: Encoder::new(keep_edges),
-        }
+        Resolved { targets: Vec::new(), pending: Vec::new(), encoder: Encoder::new(keep_edges) }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -56,9 +52,7 @@ impl<M: Checkable> Search<'_, M> {
         }
         let expander = self.expander(judge_only);
         let states = &self.graph.states;
-        share(self.options.threads, &mut chunks[..used], |_, chunk| {
-            expander.expand(states, chunk)
-        });
+        share(self.options.threads, &mut chunks[..used], |_, chunk| expander.expand(states, chunk));
         self.chunks = chunks;
         used
     }
@@ -67,72 +61,47 @@ impl<M: Checkable> Search<'_, M> {
     pub(super) fn resolve(&mut self, used: usize) -> Result<(), Why> {
         let chunks = &self.chunks[..used];
         let candidates: usize = chunks.iter().map(|chunk| chunk.candidates.len()).sum();
-        let widest = chunks
-            .iter()
-            .map(|chunk| chunk.candidates.len())
-            .max()
-            .unwrap_or(0);
-        assert!(
-            widest < 1 << PLACE_BITS,
-            "too many successors in a chunk: choose a smaller chunk_states"
-        );
+        let widest = chunks.iter().map(|chunk| chunk.candidates.len()).max().unwrap_or(0);
+        assert!(widest < 1 << PLACE_BITS, "too many successors in a chunk: choose a smaller chunk_states");
         let states = self.graph.states.len() + candidates;
         if states > STATES_MAX {
             return Err(Why::States);
         }
         if let Some(limit) = self.options.memory_bytes_max {
             let sources = chunks.iter().map(|chunk| chunk.degrees.len()).sum();
-            if (self.graph.bytes_for(states, sources, candidates) + self.buffer_bytes()) as u64
-                > limit
-            {
+            if (self.graph.bytes_for(states, sources, candidates) + self.buffer_bytes()) as u64 > limit {
                 return Err(Why::Memory);
             }
         }
-        let Graph {
-            states: stored,
-            table,
-            ..
-        } = &mut self.graph;
+        let Graph { states: stored, table, .. } = &mut self.graph;
         table.reserve(states, stored, self.options.threads);
         let (stored, table) = (&*stored, &*table);
-        share(
-            self.options.threads,
-            &mut self.resolved[..used],
-            |number, resolved| {
-                let Resolved {
-                    targets, pending, ..
-                } = resolved;
-                targets.clear();
-                pending.clear();
-                for (at, candidate) in chunks[number].candidates.iter().enumerate() {
-                    let place = (number << PLACE_BITS | at) as u32;
-                    let is_state = |id: u32| stored[id as usize] == candidate.packed;
-                    let is_candidate = |place: u32| {
-                        let (number, at) = (place >> PLACE_BITS, place & ((1 << PLACE_BITS) - 1));
-                        chunks[number as usize].candidates[at as usize].packed == candidate.packed
-                    };
-                    targets.push(
-                        match table.resolve(candidate.hash, place, is_state, is_candidate) {
-                            Seen::Known(id) => id,
-                            Seen::Pending(slot) => {
-                                pending.push((at as u32, slot));
-                                u32::MAX
-                            }
-                        },
-                    );
-                }
-            },
-        );
+        share(self.options.threads, &mut self.resolved[..used], |number, resolved| {
+            let Resolved { targets, pending, .. } = resolved;
+            targets.clear();
+            pending.clear();
+            for (at, candidate) in chunks[number].candidates.iter().enumerate() {
+                let place = (number << PLACE_BITS | at) as u32;
+                let is_state = |id: u32| stored[id as usize] == candidate.packed;
+                let is_candidate = |place: u32| {
+                    let (number, at) = (place >> PLACE_BITS, place & ((1 << PLACE_BITS) - 1));
+                    chunks[number as usize].candidates[at as usize].packed == candidate.packed
+                };
+                targets.push(match table.resolve(candidate.hash, place, is_state, is_candidate) {
+                    Seen::Known(id) => id,
+                    Seen::Pending(slot) => {
+                        pending.push((at as u32, slot));
+                        u32::MAX
+                    }
+                });
+            }
+        });
         Ok(())
     }
 
     /// Stage 3: the pending candidates of a chunk get their numbers.
     pub(super) fn number(&mut self, chunk: usize) {
-        let Resolved {
-            targets,
-            pending,
-            encoder,
-        } = &mut self.resolved[chunk];
+        let Resolved { targets, pending, encoder } = &mut self.resolved[chunk];
         let Graph { states, table, .. } = &mut self.graph;
         encoder.restart(self.chunks[chunk].sources.start, states.len() as u32);
         for &(at, slot) in pending.iter() {
@@ -148,30 +117,17 @@ impl<M: Checkable> Search<'_, M> {
     /// Stage 4, for the first `used` chunks.
     pub(super) fn write(&mut self, used: usize) {
         let chunks = &self.chunks;
-        share(
-            self.options.threads,
-            &mut self.resolved[..used],
-            |number, resolved| {
-                let mut edges = resolved
-                    .targets
-                    .iter()
-                    .copied()
-                    .zip(chunks[number].roles.iter().copied());
-                for (source, &degree) in chunks[number].sources.clone().zip(&chunks[number].degrees) {
-                    // A turn on the spot that is no step says nothing to any pass, and a model of faults is full of them.
-                    let edges = edges.by_ref().take(degree as usize);
-                    resolved.encoder.write(
-                        edges.filter(|&(target, role)| target as usize != source || role == Role::Step),
-                    );
-                }
-            },
-        );
+        share(self.options.threads, &mut self.resolved[..used], |number, resolved| {
+            let mut edges = resolved.targets.iter().copied().zip(chunks[number].roles.iter().copied());
+            for (source, &degree) in chunks[number].sources.clone().zip(&chunks[number].degrees) {
+                // A turn on the spot that is no step says nothing to any pass, and a model of faults is full of them.
+                let edges = edges.by_ref().take(degree as usize);
+                resolved.encoder.write(edges.filter(|&(target, role)| target as usize != source || role == Role::Step));
+            }
+        });
         for (chunk, resolved) in chunks[..used].iter().zip(&self.resolved) {
             self.graph.edges.append(&resolved.encoder);
-            chunk
-                .done
-                .iter()
-                .for_each(|&done| self.graph.done.push(done));
+            chunk.done.iter().for_each(|&done| self.graph.done.push(done));
         }
     }
 }
@@ -182,10 +138,7 @@ fn share<T: Send>(threads: usize, items: &mut [T], work: impl Fn(usize, &mut T) 
     let queue = Mutex::new(items.iter_mut().enumerate());
     let drain = || {
         loop {
-            let item = queue
-                .lock()
-                .expect("no thread panics while it takes an item")
-                .next();
+            let item = queue.lock().expect("no thread panics while it takes an item").next();
             let Some((number, item)) = item else { return };
             work(number, item);
         }

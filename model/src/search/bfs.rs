@@ -16,37 +16,25 @@ use std::time::Instant;
 ///
 /// # Panics
 /// If the model names more than 128 goals, or has no initial state.
-pub fn explore<M: Checkable>(
-    model: &M,
-    options: &Options,
-    progress: &mut dyn FnMut(&Progress),
-) -> Outcome<M> {
+pub fn explore<M: Checkable>(model: &M, options: &Options, progress: &mut dyn FnMut(&Progress)) -> Outcome<M> {
     let goal_names = model.goal_names();
     assert!(goal_names.len() <= 128, "at most 128 goals");
     let started = Instant::now();
-    let goals = goal_names
-        .into_iter()
-        .map(|name| Goal { name, depth: None })
-        .collect();
+    let goals = goal_names.into_iter().map(|name| Goal { name, depth: None }).collect();
     let mut search = Search {
         model,
         options,
         started,
         graph: Graph::new(),
         chunks: (0..CHUNKS).map(|_| Chunk::new()).collect(),
-        resolved: (0..CHUNKS)
-            .map(|_| Resolved::new(options.passes.needs_edges()))
-            .collect(),
+        resolved: (0..CHUNKS).map(|_| Resolved::new(options.passes.needs_edges())).collect(),
         violations: Vec::new(),
         known: Vec::new(),
         goals,
         goal_bits: 0,
         generated: 0,
         is_cut: false,
-        has_rank: model
-            .init_states()
-            .iter()
-            .any(|state| model.rank(state).is_some()),
+        has_rank: model.init_states().iter().any(|state| model.rank(state).is_some()),
     };
     let why = search.run(progress);
     search.conclude(why)
@@ -88,16 +76,11 @@ impl<M: Checkable> Search<'_, M> {
         let mut level = 0..self.graph.states.len();
         for depth in 0.. {
             self.graph.levels.push(level.start as u32);
-            self.known = self
-                .violations
-                .iter()
-                .map(|violation| violation.property)
-                .collect();
+            self.known = self.violations.iter().map(|violation| violation.property).collect();
             let at_limit = self.options.depth_max.is_some_and(|limit| depth >= limit);
             let mut batch_start = level.start;
             while batch_start < level.end {
-                let batch = batch_start
-                    ..(batch_start + CHUNKS * self.options.chunk_states.max(1)).min(level.end);
+                let batch = batch_start..(batch_start + CHUNKS * self.options.chunk_states.max(1)).min(level.end);
                 batch_start = batch.end;
                 if let Err(why) = self.batch(batch, depth, at_limit) {
                     return Some(why);
@@ -111,10 +94,7 @@ impl<M: Checkable> Search<'_, M> {
                     elapsed: self.started.elapsed(),
                 });
                 // A violated state of this level cannot be beaten; a violated edge can, by a state yet to come.
-                let is_shortest = self
-                    .violations
-                    .iter()
-                    .any(|violation| violation.steps <= depth);
+                let is_shortest = self.violations.iter().any(|violation| violation.steps <= depth);
                 if is_shortest && !self.options.keep_going {
                     return None;
                 }
@@ -136,15 +116,11 @@ impl<M: Checkable> Search<'_, M> {
     fn start(&mut self) -> Result<(), Why> {
         let initial = self.model.init_states();
         assert!(!initial.is_empty(), "the model has no initial state");
-        let (inside, outside): (Vec<_>, Vec<_>) = initial
-            .into_iter()
-            .partition(|state| self.model.within_boundary(state));
+        let (inside, outside): (Vec<_>, Vec<_>) =
+            initial.into_iter().partition(|state| self.model.within_boundary(state));
         self.is_cut = !outside.is_empty();
         let expander = self.expander(false);
-        let candidates: Vec<_> = inside
-            .into_iter()
-            .map(|state| expander.candidate(state))
-            .collect();
+        let candidates: Vec<_> = inside.into_iter().map(|state| expander.candidate(state)).collect();
         self.chunks[0].clear(0..0);
         self.chunks[0].candidates = candidates;
         self.resolve(1)?;
@@ -178,13 +154,7 @@ impl<M: Checkable> Search<'_, M> {
     }
 
     fn check_limits(&self) -> Result<(), Why> {
-        let Options {
-            stop,
-            time_max,
-            states_max,
-            memory_bytes_max,
-            ..
-        } = self.options;
+        let Options { stop, time_max, states_max, memory_bytes_max, .. } = self.options;
         if stop.as_ref().is_some_and(|stop| stop.load(Relaxed)) {
             return Err(Why::Stopped);
         }
@@ -195,8 +165,7 @@ impl<M: Checkable> Search<'_, M> {
             return Err(Why::States);
         }
         // The buffers of the next batch may turn out twice as large.
-        if memory_bytes_max.is_some_and(|limit| (self.bytes() + self.buffer_bytes()) as u64 > limit)
-        {
+        if memory_bytes_max.is_some_and(|limit| (self.bytes() + self.buffer_bytes()) as u64 > limit) {
             return Err(Why::Memory);
         }
         Ok(())
@@ -215,17 +184,8 @@ impl<M: Checkable> Search<'_, M> {
         }
         for found in &chunk.found {
             let steps = depth + u32::from(matches!(found.kind, Kind::Edge | Kind::Rank));
-            let violation = Violation {
-                property: found.property,
-                kind: found.kind,
-                source: found.source,
-                steps,
-            };
-            match self
-                .violations
-                .iter_mut()
-                .find(|known| known.property == found.property)
-            {
+            let violation = Violation { property: found.property, kind: found.kind, source: found.source, steps };
+            match self.violations.iter_mut().find(|known| known.property == found.property) {
                 Some(known) if known.steps <= steps => {}
                 Some(known) => *known = violation,
                 None => self.violations.push(violation),

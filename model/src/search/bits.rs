@@ -11,10 +11,7 @@ pub(super) const WORD: usize = 64;
 
 impl Bits {
     pub(super) fn new() -> Self {
-        Bits {
-            words: Vec::new(),
-            len: 0,
-        }
+        Bits { words: Vec::new(), len: 0 }
     }
 
     pub(super) fn push(&mut self, bit: bool) {
@@ -42,29 +39,20 @@ impl Bits {
 
     /// A set of as many states with other words.
     pub(super) fn with_words(&self, words: Vec<u64>) -> Bits {
-        Bits {
-            words,
-            len: self.len,
-        }
+        Bits { words, len: self.len }
     }
 
     /// The bits of the `word`th word that stand for states.
     pub(super) fn mask(&self, word: usize) -> u64 {
         let used = (self.len - word * WORD).min(WORD);
-        if used == WORD {
-            u64::MAX
-        } else {
-            (1 << used) - 1
-        }
+        if used == WORD { u64::MAX } else { (1 << used) - 1 }
     }
 
     pub(super) fn zeros(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.words.len())
-            .filter(|&word| !self.is_word_full(word))
-            .flat_map(move |word| {
-                let end = (word * WORD + WORD).min(self.len);
-                (word * WORD..end).filter(|&at| !self.get(at))
-            })
+        (0..self.words.len()).filter(|&word| !self.is_word_full(word)).flat_map(move |word| {
+            let end = (word * WORD + WORD).min(self.len);
+            (word * WORD..end).filter(|&at| !self.get(at))
+        })
     }
 
     pub(super) fn bytes(&self) -> usize {

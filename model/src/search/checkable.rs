@@ -33,9 +33,7 @@ impl Role {
 ///
 /// Every method must be a pure function of its arguments, and `actions` must list the actions of a state in the same
 /// order each time. Checks are closures over `self`, so a bound of the model may appear in them.
-pub trait Checkable:
-    Model<State: Clone + PartialEq + Send + Sync, Action: Clone + Send + Sync> + Sync
-{
+pub trait Checkable: Model<State: Clone + PartialEq + Send + Sync, Action: Clone + Send + Sync> + Sync {
     /// A state in a fixed, small number of bytes: `u64`, `u128`, `[u64; N]`, `[u8; N]`. It is what is stored, so it is
     /// the memory a state costs; equal packings must mean equal states.
     type Packed: Copy + Eq + Hash + Send + Sync;
@@ -59,13 +57,7 @@ pub trait Checkable:
     }
 
     /// Safety properties of an edge; called for every edge. `to` is the successor itself, not its representative.
-    fn check_edge(
-        &self,
-        from: &Self::State,
-        action: &Self::Action,
-        to: &Self::State,
-        judge: &mut Judge,
-    ) {
+    fn check_edge(&self, from: &Self::State, action: &Self::Action, to: &Self::State, judge: &mut Judge) {
         let _ = (from, action, to, judge);
     }
 
@@ -120,10 +112,7 @@ impl Judge {
     }
 
     pub(super) fn knowing(known: &[&'static str]) -> Self {
-        Judge {
-            known: known.to_vec(),
-            found: Vec::new(),
-        }
+        Judge { known: known.to_vec(), found: Vec::new() }
     }
 
     /// Demands that `property` holds. `text` explains the violation with the values at hand, and is only called for one.
@@ -136,8 +125,7 @@ impl Judge {
 
     #[cold]
     fn record(&mut self, property: &'static str, text: impl FnOnce() -> String) {
-        let is_known =
-            self.known.contains(&property) || self.found.iter().any(|(name, _)| *name == property);
+        let is_known = self.known.contains(&property) || self.found.iter().any(|(name, _)| *name == property);
         if !is_known {
             self.found.push((property, text()));
         }

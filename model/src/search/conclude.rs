@@ -15,18 +15,12 @@ impl<M: Checkable> Search<'_, M> {
         let bytes = self.bytes() as u64;
         let mut why = why.or(self.is_cut.then_some(Why::Boundary));
         let mut shown: Vec<(Finding, Trace<M>)> = Vec::new();
-        let replayer = Replayer {
-            model: self.model,
-            symmetry: self.options.symmetry,
-        };
+        let replayer = Replayer { model: self.model, symmetry: self.options.symmetry };
         self.violations.sort_by_key(|violation| violation.steps);
         for violation in &self.violations {
             let path = replayer.path(&self.graph.path_to(violation.source));
             match path.and_then(|path| replayer.show(path, violation.kind, violation.property)) {
-                Some((trace, text)) => shown.push((
-                    finding(violation.property, violation.kind, text, &trace),
-                    trace,
-                )),
+                Some((trace, text)) => shown.push((finding(violation.property, violation.kind, text, &trace), trace)),
                 None => why = Some(Why::NotReproducible),
             }
         }
@@ -43,12 +37,7 @@ impl<M: Checkable> Search<'_, M> {
             sweeps: AtomicU32::new(0),
         };
         let passes = context.run(is_whole, &mut shown, &mut why);
-        let missing: Vec<_> = self
-            .goals
-            .iter()
-            .filter(|goal| goal.depth.is_none())
-            .map(|goal| goal.name)
-            .collect();
+        let missing: Vec<_> = self.goals.iter().filter(|goal| goal.depth.is_none()).map(|goal| goal.name).collect();
         let verdict = if !shown.is_empty() {
             Verdict::Violated
         } else if let Some(why) = why {
@@ -74,23 +63,10 @@ impl<M: Checkable> Search<'_, M> {
             goals: self.goals,
             passes,
         };
-        Outcome {
-            report,
-            counterexamples,
-        }
+        Outcome { report, counterexamples }
     }
 }
 
-pub(super) fn finding<S, A>(
-    property: &'static str,
-    kind: Kind,
-    text: String,
-    trace: &Counterexample<S, A>,
-) -> Finding {
-    Finding {
-        property,
-        kind,
-        text,
-        steps: trace.cycle_start.unwrap_or(trace.steps.len()),
-    }
+pub(super) fn finding<S, A>(property: &'static str, kind: Kind, text: String, trace: &Counterexample<S, A>) -> Finding {
+    Finding { property, kind, text, steps: trace.cycle_start.unwrap_or(trace.steps.len()) }
 }

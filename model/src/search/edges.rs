@@ -52,11 +52,7 @@ impl Block {
 const EDGE_BYTES_MAX: usize = 5;
 impl Edges {
     pub(super) fn new() -> Self {
-        Edges {
-            segments: Vec::new(),
-            blocks: Vec::new(),
-            sources: 0,
-        }
+        Edges { segments: Vec::new(), blocks: Vec::new(), sources: 0 }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -68,10 +64,7 @@ impl Edges {
     pub(super) fn bytes_for(&self, sources: usize, edges: usize) -> usize {
         let growth = sources + edges * EDGE_BYTES_MAX;
         let index = (self.blocks.len() + sources / WORD + 1) * 2 * size_of::<BlockStart>();
-        let (used, held) = self
-            .segments
-            .last()
-            .map_or((0, 0), |last| (last.len(), last.capacity()));
+        let (used, held) = self.segments.last().map_or((0, 0), |last| (last.len(), last.capacity()));
         if used + growth + SLACK_BYTES <= SEGMENT_BYTES {
             // It stays in the last segment, which grows by doubling if it is the first.
             return self.bytes() + index + (used + growth).next_power_of_two().saturating_sub(held);
@@ -83,12 +76,7 @@ impl Edges {
 
     /// Takes over the edges that `chunk` holds, of the states that follow those already here.
     pub(super) fn append(&mut self, chunk: &Encoder) {
-        let (head, rest) = chunk.bytes.split_at(
-            chunk
-                .starts
-                .first()
-                .map_or(chunk.bytes.len(), |start| start.0),
-        );
+        let (head, rest) = chunk.bytes.split_at(chunk.starts.first().map_or(chunk.bytes.len(), |start| start.0));
         if let Some(last) = self.segments.last_mut() {
             // The end of a block that an earlier chunk began: a block is never split.
             last.extend_from_slice(head);
@@ -97,21 +85,16 @@ impl Edges {
             let has_room = |last: &Vec<u8>| last.len() + rest.len() + SLACK_BYTES <= SEGMENT_BYTES;
             if !self.segments.last().is_some_and(has_room) {
                 // As in the arena: the first segment grows with its content.
-                let bytes = if self.segments.is_empty() {
-                    0
-                } else {
-                    SEGMENT_BYTES.max(rest.len() + SLACK_BYTES)
-                };
+                let bytes = if self.segments.is_empty() { 0 } else { SEGMENT_BYTES.max(rest.len() + SLACK_BYTES) };
                 self.segments.push(Vec::with_capacity(bytes));
             }
             let segment = self.segments.len() - 1;
             let base = self.segments[segment].len();
-            self.blocks
-                .extend(chunk.starts.iter().map(|&(offset, next)| BlockStart {
-                    segment: segment as u32,
-                    offset: (base + offset - head.len()) as u32,
-                    next,
-                }));
+            self.blocks.extend(chunk.starts.iter().map(|&(offset, next)| BlockStart {
+                segment: segment as u32,
+                offset: (base + offset - head.len()) as u32,
+                next,
+            }));
             self.segments[segment].extend_from_slice(rest);
         }
         self.sources = chunk.source;
@@ -120,11 +103,7 @@ impl Edges {
     /// Calls `see(source, target, role)` for every edge of the `at`th block of 64 states; `source` is its place there.
     #[inline]
     pub(super) fn scan(&self, at: usize, mut see: impl FnMut(usize, u32, Role)) {
-        let BlockStart {
-            segment,
-            offset,
-            mut next,
-        } = self.blocks[at];
+        let BlockStart { segment, offset, mut next } = self.blocks[at];
         let mut bytes = self.segments[segment as usize][offset as usize..].iter();
         for source in 0..(self.sources - at * WORD).min(WORD) {
             loop {
@@ -147,9 +126,7 @@ impl Edges {
             block.ends.resize(source, block.edges.len());
             block.edges.push((target, role));
         });
-        block
-            .ends
-            .resize((self.sources - at * WORD).min(WORD), block.edges.len());
+        block.ends.resize((self.sources - at * WORD).min(WORD), block.edges.len());
     }
 
     #[cfg(test)]
@@ -162,10 +139,7 @@ impl Edges {
     /// The state whose edge discovered `id`, if any did.
     pub(super) fn parent(&self, id: u32) -> Option<u32> {
         // The last block that starts at or before the discovery of `id`.
-        let at = self
-            .blocks
-            .partition_point(|block| block.next <= id)
-            .checked_sub(1)?;
+        let at = self.blocks.partition_point(|block| block.next <= id).checked_sub(1)?;
         let mut next = self.blocks[at].next;
         let mut block = Block::default();
         self.read(at, &mut block);
@@ -206,11 +180,7 @@ mod tests {
         let (mut next, mut expected, mut parents) = (1_u32, Vec::new(), vec![None]);
         chunk.restart(0, 1);
         for source in 0..300_000_u32 {
-            let mut list = vec![
-                (source, Role::Fault),
-                (source / 2, Role::Environment),
-                (0, Role::Step),
-            ];
+            let mut list = vec![(source, Role::Fault), (source / 2, Role::Environment), (0, Role::Step)];
             for at in 0..=usize::from(source % 3 == 0) {
                 list.insert((source as usize + 2 * at) % 3, (next, Role::Step));
                 next += 1;
@@ -230,11 +200,7 @@ mod tests {
         for id in (0..next).step_by(991) {
             assert_eq!(edges.parent(id), parents[id as usize]);
         }
-        assert!(
-            edges.bytes() > 300_000 * 8 && edges.bytes() < 300_000 * 16,
-            "{}",
-            edges.bytes()
-        );
+        assert!(edges.bytes() > 300_000 * 8 && edges.bytes() < 300_000 * 16, "{}", edges.bytes());
     }
 
     #[test]

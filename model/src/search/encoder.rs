@@ -25,10 +25,7 @@ pub(super) struct Encoder {
 impl Encoder {
     /// With `keep_all` false only the breadth-first tree is kept: enough for counterexamples of safety.
     pub(super) fn new(keep_all: bool) -> Self {
-        Encoder {
-            keep_all,
-            ..Self::default()
-        }
+        Encoder { keep_all, ..Self::default() }
     }
 
     /// Forgets what was written, to go on with `source`, before which all numbers below `next` were given.

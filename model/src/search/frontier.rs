@@ -86,20 +86,10 @@ impl<P> Chunk<P> {
 
 impl<M: Checkable> Expander<'_, M> {
     pub(super) fn candidate(&self, state: M::State) -> Candidate<M::Packed> {
-        let state = if self.symmetry {
-            self.model.canonical(state)
-        } else {
-            state
-        };
+        let state = if self.symmetry { self.model.canonical(state) } else { state };
         let packed = self.model.pack(&state);
-        debug_assert!(
-            self.model.unpack(&packed) == state,
-            "packing loses part of the state"
-        );
-        Candidate {
-            hash: hash(&packed),
-            packed,
-        }
+        debug_assert!(self.model.unpack(&packed) == state, "packing loses part of the state");
+        Candidate { hash: hash(&packed), packed }
     }
 
     /// Expands `chunk.sources` in order.
@@ -131,11 +121,7 @@ impl<M: Checkable> Expander<'_, M> {
     ) {
         let done = self.model.is_done(from);
         let is_ranked = self.passes.rank && self.has_rank && !done;
-        let rank = if is_ranked {
-            self.model.rank(from)
-        } else {
-            None
-        };
+        let rank = if is_ranked { self.model.rank(from) } else { None };
         let (mut can_move, mut rank_falls) = (done, true);
         let candidates_before = chunk.candidates.len();
         actions.clear();
@@ -150,11 +136,7 @@ impl<M: Checkable> Expander<'_, M> {
             chunk.goals |= self.model.goals(from, &action, &to);
             if is_ranked && role == Role::Step {
                 // A state without a measure is a violation too: `None` would hide the edge.
-                rank_falls &= self
-                    .model
-                    .rank(&to)
-                    .zip(rank)
-                    .is_some_and(|(next, rank)| next < rank);
+                rank_falls &= self.model.rank(&to).zip(rank).is_some_and(|(next, rank)| next < rank);
             }
             // A turn on the spot is no way out, but a move to another state of the same class is one.
             can_move = can_move || (role != Role::Fault && to != *from);
@@ -166,14 +148,9 @@ impl<M: Checkable> Expander<'_, M> {
             chunk.candidates.push(candidate);
             chunk.roles.push(role);
         }
-        chunk
-            .degrees
-            .push((chunk.candidates.len() - candidates_before) as u32);
+        chunk.degrees.push((chunk.candidates.len() - candidates_before) as u32);
         chunk.done.push(done);
-        for (kind, is_violated) in [
-            (Kind::Stuck, self.passes.stuck && !can_move),
-            (Kind::Rank, !rank_falls),
-        ] {
+        for (kind, is_violated) in [(Kind::Stuck, self.passes.stuck && !can_move), (Kind::Rank, !rank_falls)] {
             if is_violated && !self.known.contains(&kind.tier()) {
                 chunk.note_tier(source, kind);
             }
@@ -184,22 +161,14 @@ impl<M: Checkable> Expander<'_, M> {
 impl<P> Chunk<P> {
     fn note(&mut self, source: usize, kind: Kind, judge: &Judge, before: usize) {
         for &(property, _) in &judge.violations()[before..] {
-            self.found.push(Found {
-                source: source as u32,
-                kind,
-                property,
-            });
+            self.found.push(Found { source: source as u32, kind, property });
         }
     }
 
     #[cold]
     fn note_tier(&mut self, source: usize, kind: Kind) {
         if self.found.iter().all(|found| found.kind != kind) {
-            self.found.push(Found {
-                source: source as u32,
-                kind,
-                property: kind.tier(),
-            });
+            self.found.push(Found { source: source as u32, kind, property: kind.tier() });
         }
     }
 }

@@ -19,13 +19,7 @@ pub(super) struct Graph<M: Checkable> {
 
 impl<M: Checkable> Graph<M> {
     pub(super) fn new() -> Self {
-        Graph {
-            states: Arena::new(),
-            table: Table::new(),
-            edges: Edges::new(),
-            done: Bits::new(),
-            levels: Vec::new(),
-        }
+        Graph { states: Arena::new(), table: Table::new(), edges: Edges::new(), done: Bits::new(), levels: Vec::new() }
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -64,19 +64,9 @@ pub struct Passes {
 
 impl Passes {
     /// Every tier.
-    pub const ALL: Passes = Passes {
-        stuck: true,
-        recover: true,
-        livelock: true,
-        rank: true,
-    };
+    pub const ALL: Passes = Passes { stuck: true, recover: true, livelock: true, rank: true };
     /// Safety only; edges are not stored, which saves about half of the memory.
-    pub const NONE: Passes = Passes {
-        stuck: false,
-        recover: false,
-        livelock: false,
-        rank: false,
-    };
+    pub const NONE: Passes = Passes { stuck: false, recover: false, livelock: false, rank: false };
 
     pub(super) fn needs_edges(self) -> bool {
         self.recover || self.livelock

@@ -62,7 +62,9 @@ impl fmt::Display for Why {
             Why::Time => "the time limit was reached",
             Why::Stopped => "stopped",
             Why::Boundary => "states lie outside the model's boundary",
-            Why::NotReproducible => "a stored path could not be executed again: the model's symmetry or packing is wrong",
+            Why::NotReproducible => {
+                "a stored path could not be executed again: the model's symmetry or packing is wrong"
+            }
             Why::FairnessUnderSymmetry => "cycles remain that weak fairness may forbid; run without symmetry",
         })
     }

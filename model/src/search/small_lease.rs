@@ -51,11 +51,7 @@ pub struct Worker {
     pub execution: u8,
 }
 
-const IDLE: Worker = Worker {
-    phase: Phase::Idle,
-    is_stale: false,
-    execution: 0,
-};
+const IDLE: Worker = Worker { phase: Phase::Idle, is_stale: false, execution: 0 };
 
 /// The row of an execution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -103,10 +99,7 @@ impl Model for SmallLease {
     fn init_states(&self) -> Vec<State> {
         assert!(self.workers <= WORKERS_MAX && self.executions <= EXECUTIONS_MAX);
         assert!(self.steps <= 3 && self.attempts <= 3);
-        vec![State {
-            workers: [IDLE; WORKERS_MAX],
-            rows: [Row::default(); EXECUTIONS_MAX],
-        }]
+        vec![State { workers: [IDLE; WORKERS_MAX], rows: [Row::default(); EXECUTIONS_MAX] }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -138,11 +131,7 @@ impl Model for SmallLease {
         match action {
             Action::Claim(worker, execution) => {
                 next.rows[execution as usize].is_leased = true;
-                next.workers[worker as usize] = Worker {
-                    phase: Phase::Between,
-                    is_stale: false,
-                    execution,
-                };
+                next.workers[worker as usize] = Worker { phase: Phase::Between, is_stale: false, execution };
             }
             Action::Begin(at) => {
                 let worker = &mut next.workers[at as usize];
@@ -150,11 +139,7 @@ impl Model for SmallLease {
                 if worker.is_stale {
                     *worker = IDLE;
                 } else if row.attempts == self.attempts {
-                    *row = Row {
-                        is_leased: false,
-                        has_ended: true,
-                        ..*row
-                    };
+                    *row = Row { is_leased: false, has_ended: true, ..*row };
                     *worker = IDLE;
                 } else {
                     row.attempts += 1;
@@ -189,19 +174,14 @@ impl Model for SmallLease {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        vec![Property::always(
-            "one holder a lease",
-            |model: &Self, state| model.holders_are_right(state),
-        )]
+        vec![Property::always("one holder a lease", |model: &Self, state| model.holders_are_right(state))]
     }
 }
 
 impl SmallLease {
     fn holders(&self, state: &State, execution: usize) -> usize {
         let holds = |worker: &&Worker| {
-            worker.phase != Phase::Idle
-                && !worker.is_stale
-                && usize::from(worker.execution) == execution
+            worker.phase != Phase::Idle && !worker.is_stale && usize::from(worker.execution) == execution
         };
         state.workers[..self.workers].iter().filter(holds).count()
     }
@@ -220,8 +200,7 @@ impl Checkable for SmallLease {
         let mut packed = 0;
         for row in &state.rows {
             let flags = u64::from(row.is_leased) << 1 | u64::from(row.has_ended);
-            packed =
-                packed << 6 | u64::from(row.settled) << 4 | u64::from(row.attempts) << 2 | flags;
+            packed = packed << 6 | u64::from(row.settled) << 4 | u64::from(row.attempts) << 2 | flags;
         }
         for worker in &state.workers {
             let flags = u64::from(worker.is_stale) << 2 | worker.phase as u64;
@@ -237,27 +216,14 @@ impl Checkable for SmallLease {
             rest >>= bits;
             value
         };
-        let mut state = State {
-            workers: [IDLE; WORKERS_MAX],
-            rows: [Row::default(); EXECUTIONS_MAX],
-        };
+        let mut state = State { workers: [IDLE; WORKERS_MAX], rows: [Row::default(); EXECUTIONS_MAX] };
         for worker in state.workers.iter_mut().rev() {
-            let phase =
-                [Phase::Idle, Phase::Between, Phase::Begun, Phase::Effected][take(2) as usize];
-            *worker = Worker {
-                phase,
-                is_stale: take(1) == 1,
-                execution: take(2) as u8,
-            };
+            let phase = [Phase::Idle, Phase::Between, Phase::Begun, Phase::Effected][take(2) as usize];
+            *worker = Worker { phase, is_stale: take(1) == 1, execution: take(2) as u8 };
         }
         for row in state.rows.iter_mut().rev() {
             let (has_ended, is_leased) = (take(1) == 1, take(1) == 1);
-            *row = Row {
-                has_ended,
-                is_leased,
-                attempts: take(2) as u8,
-                settled: take(2) as u8,
-            };
+            *row = Row { has_ended, is_leased, attempts: take(2) as u8, settled: take(2) as u8 };
         }
         state
     }
@@ -269,9 +235,7 @@ impl Checkable for SmallLease {
 
     fn check_state(&self, state: &State, judge: &mut Judge) {
         judge.require("one holder a lease", self.holders_are_right(state), || {
-            let holders: Vec<_> = (0..self.executions)
-                .map(|at| self.holders(state, at))
-                .collect();
+            let holders: Vec<_> = (0..self.executions).map(|at| self.holders(state, at)).collect();
             format!("holders of each execution: {holders:?}")
         });
     }
@@ -281,20 +245,13 @@ impl Checkable for SmallLease {
             let worker = from.workers[at as usize];
             let is_stale_write = worker.is_stale && from.rows != to.rows;
             judge.require("no stale write", !is_stale_write, || {
-                format!(
-                    "worker {at} settled a step of execution {} under a stale epoch",
-                    worker.execution
-                )
+                format!("worker {at} settled a step of execution {} under a stale epoch", worker.execution)
             });
         }
     }
 
     fn goal_names(&self) -> Vec<&'static str> {
-        vec![
-            "an execution succeeds",
-            "an execution runs out of attempts",
-            "a stale write is rejected",
-        ]
+        vec!["an execution succeeds", "an execution runs out of attempts", "a stale write is rejected"]
     }
 
     fn goals(&self, from: &State, action: &Action, to: &State) -> u128 {
@@ -309,16 +266,12 @@ impl Checkable for SmallLease {
     }
 
     fn is_done(&self, state: &State) -> bool {
-        state.rows[..self.executions]
-            .iter()
-            .all(|row| row.has_ended)
+        state.rows[..self.executions].iter().all(|row| row.has_ended)
     }
 
     fn role(&self, action: &Action) -> Role {
         match action {
-            Action::Claim(..) | Action::Begin(_) | Action::Effect(_) | Action::Settle(_) => {
-                Role::Step
-            }
+            Action::Claim(..) | Action::Begin(_) | Action::Effect(_) | Action::Settle(_) => Role::Step,
             Action::Expire(_) => Role::Environment,
             Action::Crash(_) => Role::Fault,
         }

@@ -32,9 +32,7 @@ pub(super) enum Seen {
 
 impl Table {
     pub(super) fn new() -> Self {
-        Table {
-            slots: empty(SLOTS_MIN),
-        }
+        Table { slots: empty(SLOTS_MIN) }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -51,17 +49,11 @@ impl Table {
 
     /// Bytes of the table once it holds `states` states. Growing never holds the old and the new table at once.
     pub(super) fn bytes_for(&self, states: usize) -> usize {
-        self.slots_for(states)
-            .map_or(self.bytes(), |slots| slots * size_of::<AtomicU64>())
+        self.slots_for(states).map_or(self.bytes(), |slots| slots * size_of::<AtomicU64>())
     }
 
     /// Makes room for `states` states by building a new table from the states themselves.
-    pub(super) fn reserve<P: Copy + Hash + Sync>(
-        &mut self,
-        states: usize,
-        stored: &Arena<P>,
-        threads: usize,
-    ) {
+    pub(super) fn reserve<P: Copy + Hash + Sync>(&mut self, states: usize, stored: &Arena<P>, threads: usize) {
         let Some(slots) = self.slots_for(states) else {
             return;
         };
@@ -72,9 +64,7 @@ impl Table {
             let table = &*self;
             for start in (0..stored.len()).step_by(share) {
                 let end = (start + share).min(stored.len());
-                let fill = move || {
-                    (start..end).for_each(|id| table.insert_distinct(hash(&stored[id]), id))
-                };
+                let fill = move || (start..end).for_each(|id| table.insert_distinct(hash(&stored[id]), id));
                 if end == stored.len() {
                     fill();
                 } else {
@@ -87,10 +77,7 @@ impl Table {
     fn insert_distinct(&self, hash: u64, id: usize) {
         let entry = entry(hash, id as u32 + 1);
         let mut at = self.home(hash);
-        while self.slots[at]
-            .compare_exchange(0, entry, Relaxed, Relaxed)
-            .is_err()
-        {
+        while self.slots[at].compare_exchange(0, entry, Relaxed, Relaxed).is_err() {
             at = self.after(at);
         }
     }
@@ -102,11 +89,7 @@ impl Table {
 
     #[inline]
     fn after(&self, at: usize) -> usize {
-        if at + 1 == self.slots.len() {
-            0
-        } else {
-            at + 1
-        }
+        if at + 1 == self.slots.len() { 0 } else { at + 1 }
     }
 
     /// Looks a candidate up and enters it if it is new. `place` orders the candidates of a batch; `is_state` and
@@ -154,10 +137,7 @@ impl Table {
     #[inline]
     pub(super) fn number(&self, slot: u32, id: u32) {
         let slot = &self.slots[slot as usize];
-        slot.store(
-            (slot.load(Relaxed) >> 32) << 32 | u64::from(id + 1),
-            Relaxed,
-        );
+        slot.store((slot.load(Relaxed) >> 32) << 32 | u64::from(id + 1), Relaxed);
     }
 
     /// The number of a state, when no batch is being resolved.
@@ -205,12 +185,7 @@ mod tests {
             let seen: Vec<_> = (0..candidates.len())
                 .map(|at| {
                     let is_candidate = |place: u32| candidates[place as usize] == candidates[at];
-                    table.resolve(
-                        42,
-                        at as u32,
-                        |id| stored[id as usize] == candidates[at],
-                        is_candidate,
-                    )
+                    table.resolve(42, at as u32, |id| stored[id as usize] == candidates[at], is_candidate)
                 })
                 .collect();
             for (at, seen) in seen.into_iter().enumerate() {
@@ -236,15 +211,8 @@ mod tests {
             table.reserve(stored.len() + 1, &stored, 2);
             assert_eq!(table.bytes(), foretold);
             assert_eq!(table.find(&state, &stored), None);
-            let seen = table.resolve(
-                super::hash(&state),
-                0,
-                |id| stored[id as usize] == state,
-                |_| false,
-            );
-            let Seen::Pending(slot) = seen else {
-                panic!("{state} is new")
-            };
+            let seen = table.resolve(super::hash(&state), 0, |id| stored[id as usize] == state, |_| false);
+            let Seen::Pending(slot) = seen else { panic!("{state} is new") };
             table.number(slot, stored.len() as u32);
             stored.push(state);
         }

@@ -22,11 +22,7 @@ impl<S, A> Counterexample<S, A> {
 
     /// The state after `steps` steps.
     pub fn state(&self, steps: usize) -> &S {
-        if steps == 0 {
-            &self.initial
-        } else {
-            &self.steps[steps - 1].1
-        }
+        if steps == 0 { &self.initial } else { &self.steps[steps - 1].1 }
     }
 }
 
@@ -36,31 +32,18 @@ pub(super) struct Replayer<'a, M: Checkable> {
     pub(super) symmetry: bool,
 }
 
-pub(super) type Trace<M> =
-    Counterexample<<M as stateright::Model>::State, <M as stateright::Model>::Action>;
+pub(super) type Trace<M> = Counterexample<<M as stateright::Model>::State, <M as stateright::Model>::Action>;
 
 impl<M: Checkable> Replayer<'_, M> {
     pub(super) fn stored(&self, state: &M::State) -> M::Packed {
-        if self.symmetry {
-            self.model.pack(&self.model.canonical(state.clone()))
-        } else {
-            self.model.pack(state)
-        }
+        if self.symmetry { self.model.pack(&self.model.canonical(state.clone())) } else { self.model.pack(state) }
     }
 
     /// A real path through the given stored states, the first of which is initial.
     pub(super) fn path(&self, stored: &[M::Packed]) -> Option<Trace<M>> {
         let (first, rest) = stored.split_first()?;
-        let initial = self
-            .model
-            .init_states()
-            .into_iter()
-            .find(|state| self.stored(state) == *first)?;
-        let mut trace = Counterexample {
-            initial,
-            steps: Vec::with_capacity(rest.len()),
-            cycle_start: None,
-        };
+        let initial = self.model.init_states().into_iter().find(|state| self.stored(state) == *first)?;
+        let mut trace = Counterexample { initial, steps: Vec::with_capacity(rest.len()), cycle_start: None };
         for target in rest {
             let step = self.step(trace.last(), |_, to| self.stored(to) == *target)?;
             trace.steps.push(step);
@@ -83,12 +66,7 @@ impl<M: Checkable> Replayer<'_, M> {
     }
 
     /// Extends a path to the state of a finding so that it shows the finding, and says why it is one.
-    pub(super) fn show(
-        &self,
-        mut trace: Trace<M>,
-        kind: Kind,
-        property: &str,
-    ) -> Option<(Trace<M>, String)> {
+    pub(super) fn show(&self, mut trace: Trace<M>, kind: Kind, property: &str) -> Option<(Trace<M>, String)> {
         let from = trace.last().clone();
         match kind {
             Kind::State => {
@@ -110,21 +88,11 @@ impl<M: Checkable> Replayer<'_, M> {
             }
             Kind::Rank => {
                 let rank = self.model.rank(&from);
-                let falls = |to: &M::State| {
-                    self.model
-                        .rank(to)
-                        .zip(rank)
-                        .is_some_and(|(next, rank)| next < rank)
-                };
+                let falls = |to: &M::State| self.model.rank(to).zip(rank).is_some_and(|(next, rank)| next < rank);
                 let is_step = |action: &M::Action| self.model.role(action) == Role::Step;
                 let (action, to) = self.step(&from, |action, to| is_step(action) && !falls(to))?;
-                let name =
-                    |rank: Option<u64>| rank.map_or("nothing".to_string(), |rank| rank.to_string());
-                let text = format!(
-                    "the measure goes from {} to {} on a step",
-                    name(rank),
-                    name(self.model.rank(&to))
-                );
+                let name = |rank: Option<u64>| rank.map_or("nothing".to_string(), |rank| rank.to_string());
+                let text = format!("the measure goes from {} to {} on a step", name(rank), name(self.model.rank(&to)));
                 trace.steps.push((action, to));
                 Some((trace, text))
             }
@@ -137,18 +105,13 @@ impl<M: Checkable> Replayer<'_, M> {
     }
 
     fn why_stuck(&self, state: &M::State) -> Option<String> {
-        let moves = self.step(state, |action, to| {
-            self.model.role(action) != Role::Fault && to != state
-        });
+        let moves = self.step(state, |action, to| self.model.role(action) != Role::Fault && to != state);
         if moves.is_some() || self.model.is_done(state) {
             return None;
         }
         let text = if self.step(state, |_, _| true).is_none() {
             "not done, and no action is enabled"
-        } else if self
-            .step(state, |action, _| self.model.role(action) == Role::Fault)
-            .is_some()
-        {
+        } else if self.step(state, |action, _| self.model.role(action) == Role::Fault).is_some() {
             "not done, and only a fault can move it"
         } else {
             "not done, and every enabled action leads back to it"
@@ -158,9 +121,5 @@ impl<M: Checkable> Replayer<'_, M> {
 }
 
 fn text_of(judge: &Judge, property: &str) -> Option<String> {
-    judge
-        .violations()
-        .iter()
-        .find(|(name, _)| *name == property)
-        .map(|(_, text)| text.clone())
+    judge.violations().iter().find(|(name, _)| *name == property).map(|(_, text)| text.clone())
 }

@@ -32,12 +32,7 @@ pub struct Edge {
 }
 
 pub fn step(to: u32) -> Edge {
-    Edge {
-        to,
-        role: Role::Step,
-        class: None,
-        bad: false,
-    }
+    Edge { to, role: Role::Step, class: None, bad: false }
 }
 
 pub fn edge(to: u32, role: Role) -> Edge {
@@ -74,23 +69,13 @@ impl Graph {
         // Sparse to dense, so that both answers of every question come up.
         let degree = 1 + random.below(4);
         let mut graph = Graph::new(Vec::new());
-        graph.initial = (0..=random.below(2))
-            .map(|_| random.below(nodes) as u32)
-            .collect();
+        graph.initial = (0..=random.below(2)).map(|_| random.below(nodes) as u32).collect();
         let (is_layered, has_classes) = (random.below(3) == 0, random.below(2) == 0);
         for node in 0..nodes {
             let edges = (0..random.below(degree + 1)).map(|_| Edge {
-                to: if is_layered {
-                    (node + random.below(nodes - node)) as u32
-                } else {
-                    random.below(nodes) as u32
-                },
+                to: if is_layered { (node + random.below(nodes - node)) as u32 } else { random.below(nodes) as u32 },
                 role: pick_role(random),
-                class: if has_classes && random.below(3) > 0 {
-                    Some(random.below(3) as u8)
-                } else {
-                    None
-                },
+                class: if has_classes && random.below(3) > 0 { Some(random.below(3) as u8) } else { None },
                 bad: random.below(40) == 0,
             });
             graph.edges.push(edges.collect());
@@ -148,18 +133,10 @@ impl Checkable for Graph {
     }
 
     fn check_state(&self, node: &u32, judge: &mut Judge) {
-        judge.require("state", !self.bad[*node as usize], || {
-            format!("node {node}")
-        });
+        judge.require("state", !self.bad[*node as usize], || format!("node {node}"));
     }
 
-    fn check_edge(
-        &self,
-        from: &u32,
-        (_, _, EdgeKey(edge)): &Self::Action,
-        to: &u32,
-        judge: &mut Judge,
-    ) {
+    fn check_edge(&self, from: &u32, (_, _, EdgeKey(edge)): &Self::Action, to: &u32, judge: &mut Judge) {
         let name = if self.has_one_name { "state" } else { "edge" };
         judge.require(name, !edge.bad, || format!("{from} -> {to}"));
     }
@@ -169,11 +146,7 @@ impl Checkable for Graph {
     }
 
     fn goals(&self, _: &u32, _: &Self::Action, to: &u32) -> u128 {
-        self.goals
-            .iter()
-            .zip(0..)
-            .map(|(node, bit)| u128::from(node == to) << bit)
-            .sum()
+        self.goals.iter().zip(0..).map(|(node, bit)| u128::from(node == to) << bit).sum()
     }
 
     fn is_done(&self, node: &u32) -> bool {

@@ -17,6 +17,6 @@ pub use counterexample::{Counterexample, LastChance, Moment, Pair};
 pub use name::{Name, NameError, RESERVED, StepName};
 pub use property::{Kind, PROPERTIES, Property, PropertyInfo, UnknownProperty};
 pub use schedule::{
-    Action, Boundary, ClientAct, Direction, Event, ExecutionOutcome, Fault, Schedule,
-    ScheduleError, StepOutcome, Target, VERSION, WorkerAct,
+    Action, Boundary, ClientAct, Direction, Event, ExecutionOutcome, Fault, Schedule, ScheduleError, StepOutcome,
+    Target, VERSION, WorkerAct,
 };

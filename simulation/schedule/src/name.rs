@@ -6,10 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Words that begin a line or stand for a group, so that no worker, execution or step may be called so.
-pub const RESERVED: [&str; 12] = [
-    "hydra", "subject", "seed", "workers", "program", "set", "at", "client", "time", "store",
-    "fault", "all",
-];
+pub const RESERVED: [&str; 12] =
+    ["hydra", "subject", "seed", "workers", "program", "set", "at", "client", "time", "store", "fault", "all"];
 
 /// The longest name, in bytes.
 const LENGTH_MAX: usize = 128;
@@ -54,10 +52,7 @@ impl Name {
         }
         let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
         if let Some(found) = text.chars().find(|c| !allowed(*c)) {
-            return Err(NameError::Character {
-                name: text.to_owned(),
-                found,
-            });
+            return Err(NameError::Character { name: text.to_owned(), found });
         }
         if RESERVED.contains(&text) {
             return Err(NameError::Reserved(text.to_owned()));
@@ -124,18 +119,12 @@ pub struct StepName {
 impl StepName {
     /// The step `step` of `execution`.
     pub fn new(execution: &str, step: &str) -> Result<Self, NameError> {
-        Ok(StepName {
-            execution: Name::new(execution)?,
-            step: Name::new(step)?,
-        })
+        Ok(StepName { execution: Name::new(execution)?, step: Name::new(step)? })
     }
 
     /// The step numbered `number` of `execution`.
     pub fn numbered(execution: &Name, number: u32) -> Self {
-        StepName {
-            execution: execution.clone(),
-            step: Name(number.to_string().into()),
-        }
+        StepName { execution: execution.clone(), step: Name(number.to_string().into()) }
     }
 }
 
@@ -176,17 +165,8 @@ mod tests {
     fn names_that_would_not_parse_back_are_refused() {
         assert_eq!(Name::new("at"), Err(NameError::Reserved("at".into())));
         assert_eq!(Name::new(""), Err(NameError::Length { bytes: 0 }));
-        assert_eq!(
-            Name::new("a b"),
-            Err(NameError::Character {
-                name: "a b".into(),
-                found: ' '
-            })
-        );
-        assert_eq!(
-            "W1".parse::<StepName>(),
-            Err(NameError::NotAStep("W1".into()))
-        );
+        assert_eq!(Name::new("a b"), Err(NameError::Character { name: "a b".into(), found: ' ' }));
+        assert_eq!("W1".parse::<StepName>(), Err(NameError::NotAStep("W1".into())));
         assert!("W1/2/3".parse::<StepName>().is_err());
     }
 
@@ -195,9 +175,6 @@ mod tests {
         assert_eq!(Name::worker(1).as_str(), "B");
         assert_eq!(Name::worker(27).as_str(), "B1");
         assert_eq!(Name::execution(0).as_str(), "W1");
-        assert_eq!(
-            StepName::numbered(&Name::execution(0), 2).to_string(),
-            "W1/2"
-        );
+        assert_eq!(StepName::numbered(&Name::execution(0), 2).to_string(), "W1/2");
     }
 }

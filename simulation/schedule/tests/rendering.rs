@@ -19,14 +19,10 @@ at 9400 B runs W1/2
 "
     .parse()
     .unwrap();
-    Counterexample::new(
-        Property::EffectOnceKeyed,
-        schedule,
-        "The receiver saw W1/2 twice, under two keys.",
-    )
-    .with_pair(3, 7)
-    .with_last_chance(6, "the new owner should have reused the key of attempt 1.")
-    .with_replay("hydra replay charged-twice.schedule")
+    Counterexample::new(Property::EffectOnceKeyed, schedule, "The receiver saw W1/2 twice, under two keys.")
+        .with_pair(3, 7)
+        .with_last_chance(6, "the new owner should have reused the key of attempt 1.")
+        .with_replay("hydra replay charged-twice.schedule")
 }
 
 #[test]
@@ -98,32 +94,16 @@ sequenceDiagram
 #[test]
 fn markdown_holds_the_story_the_diagram_and_the_schedule() {
     let markdown = charged_twice().to_markdown(3);
-    assert!(
-        markdown.starts_with("### audited: the customer is charged twice\n"),
-        "{markdown}"
-    );
-    assert!(
-        markdown.contains("8. **9,400 ms: B runs W1/2**"),
-        "{markdown}"
-    );
+    assert!(markdown.starts_with("### audited: the customer is charged twice\n"), "{markdown}");
+    assert!(markdown.contains("8. **9,400 ms: B runs W1/2**"), "{markdown}");
     assert!(markdown.contains("```mermaid\nsequenceDiagram\n"));
-    let schedule = markdown
-        .split("```text\n")
-        .nth(1)
-        .unwrap()
-        .trim_end_matches("```\n");
-    assert_eq!(
-        schedule.parse::<Schedule>().unwrap(),
-        charged_twice().schedule
-    );
+    let schedule = markdown.split("```text\n").nth(1).unwrap().trim_end_matches("```\n");
+    assert_eq!(schedule.parse::<Schedule>().unwrap(), charged_twice().schedule);
 }
 
 #[test]
 fn it_survives_json() {
     let counterexample = charged_twice();
     let json = serde_json::to_string_pretty(&counterexample).unwrap();
-    assert_eq!(
-        serde_json::from_str::<Counterexample>(&json).unwrap(),
-        counterexample
-    );
+    assert_eq!(serde_json::from_str::<Counterexample>(&json).unwrap(), counterexample);
 }

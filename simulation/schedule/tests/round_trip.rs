@@ -1,8 +1,8 @@
 //! A schedule's text parses back to the same schedule, whatever it says.
 
 use hydra_schedule::{
-    Action, Boundary, ClientAct, Direction, Event, ExecutionOutcome, Fault, Name, RESERVED,
-    Schedule, StepName, StepOutcome, Target, WorkerAct,
+    Action, Boundary, ClientAct, Direction, Event, ExecutionOutcome, Fault, Name, RESERVED, Schedule, StepName,
+    StepOutcome, Target, WorkerAct,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -22,8 +22,7 @@ fn act() -> impl Strategy<Value = WorkerAct> {
         name().prop_map(WorkerAct::Claims),
         (step(), any::<u32>()).prop_map(|(step, attempt)| WorkerAct::Begins { step, attempt }),
         step().prop_map(WorkerAct::Runs),
-        (step(), select(StepOutcome::ALL))
-            .prop_map(|(step, outcome)| WorkerAct::Settles { step, outcome }),
+        (step(), select(StepOutcome::ALL)).prop_map(|(step, outcome)| WorkerAct::Settles { step, outcome }),
         step().prop_map(WorkerAct::Replays),
         step().prop_map(WorkerAct::Sleeps),
         step().prop_map(WorkerAct::Fires),
@@ -39,10 +38,7 @@ fn act() -> impl Strategy<Value = WorkerAct> {
 
 fn client() -> impl Strategy<Value = ClientAct> {
     prop_oneof![
-        (name(), any::<bool>()).prop_map(|(execution, other_input)| ClientAct::Starts {
-            execution,
-            other_input
-        }),
+        (name(), any::<bool>()).prop_map(|(execution, other_input)| ClientAct::Starts { execution, other_input }),
         name().prop_map(ClientAct::Cancels),
         name().prop_map(ClientAct::Retries),
         name().prop_map(ClientAct::Looks),
@@ -51,10 +47,7 @@ fn client() -> impl Strategy<Value = ClientAct> {
 }
 
 fn target() -> impl Strategy<Value = Target> {
-    prop_oneof![
-        Just(Target::All),
-        prop::collection::vec(name(), 1..4).prop_map(Target::Workers)
-    ]
+    prop_oneof![Just(Target::All), prop::collection::vec(name(), 1..4).prop_map(Target::Workers)]
 }
 
 fn fault() -> impl Strategy<Value = Fault> {
@@ -65,8 +58,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         name().prop_map(Fault::ReplyLost),
         name().prop_map(Fault::ReplyLate),
         name().prop_map(Fault::Duplicate),
-        (target(), select(Direction::ALL))
-            .prop_map(|(target, direction)| Fault::Partition { target, direction }),
+        (target(), select(Direction::ALL)).prop_map(|(target, direction)| Fault::Partition { target, direction }),
         target().prop_map(Fault::Heal),
         (name(), any::<u64>()).prop_map(|(worker, for_ms)| Fault::Pause { worker, for_ms }),
         name().prop_map(Fault::Resume),
@@ -105,16 +97,14 @@ fn schedule() -> impl Strategy<Value = Schedule> {
         prop::collection::btree_map(name(), line, 0..3),
         prop::collection::vec(event(), 0..20),
     )
-        .prop_map(
-            |(subject, seed, workers, programs, settings, events)| Schedule {
-                subject,
-                seed,
-                workers,
-                programs,
-                settings,
-                events,
-            },
-        )
+        .prop_map(|(subject, seed, workers, programs, settings, events)| Schedule {
+            subject,
+            seed,
+            workers,
+            programs,
+            settings,
+            events,
+        })
 }
 
 proptest! {
@@ -163,9 +153,7 @@ fn every_kind_of_fault_is_listed_and_parses() {
     for (example, kind) in examples.iter().zip(Fault::KINDS) {
         let event: Event = format!("fault {example}").parse().unwrap();
         assert_eq!(event.to_string(), format!("fault {example}"));
-        let Action::Fault { fault, .. } = event.action else {
-            panic!("{example} is a fault")
-        };
+        let Action::Fault { fault, .. } = event.action else { panic!("{example} is a fault") };
         assert_eq!(fault.kind(), kind);
     }
 }

@@ -61,10 +61,7 @@ pub enum HistoryError {
 impl Header {
     /// The first line of a history, without a line break.
     pub fn to_line(&self) -> String {
-        let versioned = Versioned {
-            hydra_history: VERSION,
-            header: self,
-        };
+        let versioned = Versioned { hydra_history: VERSION, header: self };
         serde_json::to_string(&versioned).expect("a header holds nothing that JSON cannot")
     }
 }
@@ -89,8 +86,7 @@ impl History {
     /// All of it as text.
     pub fn to_text(&self) -> String {
         let mut out = Vec::new();
-        self.write(&mut out)
-            .expect("a Vec takes whatever is written");
+        self.write(&mut out).expect("a Vec takes whatever is written");
         String::from_utf8(out).expect("JSON is UTF-8")
     }
 
@@ -102,9 +98,7 @@ impl History {
         for line in 1.. {
             buffer.clear();
             let limited = &mut io::Read::take(&mut input, LINE_MAX);
-            let bytes = limited
-                .read_line(&mut buffer)
-                .map_err(|error| HistoryError::Read { line, error })?;
+            let bytes = limited.read_line(&mut buffer).map_err(|error| HistoryError::Read { line, error })?;
             if bytes == 0 {
                 break;
             }
@@ -115,10 +109,7 @@ impl History {
                 None => header = Some(read_header(&buffer)?),
                 Some(_) if buffer.trim().is_empty() => {}
                 Some(_) => {
-                    records.push(
-                        serde_json::from_str(&buffer)
-                            .map_err(|error| HistoryError::Record { line, error })?,
-                    );
+                    records.push(serde_json::from_str(&buffer).map_err(|error| HistoryError::Record { line, error })?);
                 }
             }
         }
@@ -135,12 +126,9 @@ fn read_header(line: &str) -> Result<Header, HistoryError> {
     struct Version {
         hydra_history: u32,
     }
-    let version: Version =
-        serde_json::from_str(line).map_err(|error| HistoryError::Header { error })?;
+    let version: Version = serde_json::from_str(line).map_err(|error| HistoryError::Header { error })?;
     if version.hydra_history != VERSION {
-        return Err(HistoryError::Version {
-            found: version.hydra_history,
-        });
+        return Err(HistoryError::Version { found: version.hydra_history });
     }
     let mut fields: serde_json::Map<String, serde_json::Value> =
         serde_json::from_str(line).map_err(|error| HistoryError::Header { error })?;

@@ -325,10 +325,7 @@ impl Call {
 
     /// The end of a call.
     pub fn answered(&self, phase: Phase) -> Self {
-        Call {
-            phase,
-            ..self.clone()
-        }
+        Call { phase, ..self.clone() }
     }
 }
 

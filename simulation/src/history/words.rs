@@ -18,14 +18,8 @@ impl fmt::Display for Seen {
 impl fmt::Display for Journal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Journal::Claimed {
-                execution,
-                epoch: Some(epoch),
-            } => write!(f, "claims {execution}, epoch {epoch}"),
-            Journal::Claimed {
-                execution,
-                epoch: None,
-            } => write!(f, "claims {execution}"),
+            Journal::Claimed { execution, epoch: Some(epoch) } => write!(f, "claims {execution}, epoch {epoch}"),
+            Journal::Claimed { execution, epoch: None } => write!(f, "claims {execution}"),
             Journal::Released { execution } => write!(f, "releases {execution}"),
             Journal::Began { step, attempt } => write!(f, "begins {step}, attempt {attempt}"),
             Journal::Checkpoint { step, seen } => write!(f, "checkpoints {step}: {seen}"),
@@ -36,19 +30,11 @@ impl fmt::Display for Journal {
             Journal::Status { execution, status } => {
                 write!(f, "writes {execution} {}", status.word())
             }
-            Journal::Rows {
-                contradiction: Some(contradiction),
-                ..
-            } => write!(f, "holds a contradiction: {contradiction}"),
-            Journal::Rows {
-                rows_per_step_max,
-                open_steps,
-                ..
-            } => {
-                write!(
-                    f,
-                    "holds {rows_per_step_max} rows a step at most, {open_steps} open steps"
-                )
+            Journal::Rows { contradiction: Some(contradiction), .. } => {
+                write!(f, "holds a contradiction: {contradiction}")
+            }
+            Journal::Rows { rows_per_step_max, open_steps, .. } => {
+                write!(f, "holds {rows_per_step_max} rows a step at most, {open_steps} open steps")
             }
         }
     }

@@ -68,9 +68,7 @@ impl Default for Settings {
 impl Contract {
     /// The promise of a property, if it is promised.
     pub fn promise(&self, property: Property) -> Option<&Promise> {
-        self.promises
-            .iter()
-            .find(|promise| promise.property == property)
+        self.promises.iter().find(|promise| promise.property == property)
     }
 
     /// A contract that promises every property in our own words.
@@ -80,9 +78,6 @@ impl Contract {
             words: property.info().sentence.to_owned(),
             source: "SPEC.md".to_owned(),
         };
-        Contract {
-            promises: Property::ALL.iter().map(promise).collect(),
-            settings,
-        }
+        Contract { promises: Property::ALL.iter().map(promise).collect(), settings }
     }
 }

@@ -6,9 +6,7 @@ use hydra_schedule::{Fault, Name, StepName};
 
 use super::contract::Settings;
 use super::health::Health;
-use crate::history::{
-    Call, Effect, Entered, Gave, History, Journal, Op, Phase, Record, Seen, Status, What,
-};
+use crate::history::{Call, Effect, Entered, Gave, History, Journal, Op, Phase, Record, Seen, Status, What};
 use crate::workload::{Item, Program, Step, StepKind};
 
 /// One entry into a body.
@@ -110,22 +108,15 @@ impl<'a> Facts<'a> {
             })
             .collect();
         // Only looked up, never walked: its order cannot reach a verdict.
-        let by_name: HashMap<&Name, usize> = programs
-            .iter()
-            .enumerate()
-            .map(|(at, program)| (&program.id, at))
-            .collect();
+        let by_name: HashMap<&Name, usize> =
+            programs.iter().enumerate().map(|(at, program)| (&program.id, at)).collect();
         let mut healed = None;
         let mut undecodable = Vec::new();
         for (index, record) in history.records.iter().enumerate() {
             match &record.what {
                 What::Healed => healed = Some(index),
                 What::Fault { event } => {
-                    if let hydra_schedule::Action::Fault {
-                        fault: Fault::Decode(step),
-                        ..
-                    } = &event.action
-                    {
+                    if let hydra_schedule::Action::Fault { fault: Fault::Decode(step), .. } = &event.action {
                         undecodable.push((index, step));
                     }
                 }
@@ -190,19 +181,10 @@ impl<'a> Execution<'a> {
             }
             What::Journal(journal) => self.journal.push((index, journal)),
             What::Call(call) if call.phase == Phase::Invoked => {
-                self.calls.push(Answered {
-                    invoked: index,
-                    call,
-                    answer: None,
-                });
+                self.calls.push(Answered { invoked: index, call, answer: None });
             }
             What::Call(answer) => {
-                if let Some(open) = self
-                    .calls
-                    .iter_mut()
-                    .rev()
-                    .find(|open| open.call.call == answer.call)
-                {
+                if let Some(open) = self.calls.iter_mut().rev().find(|open| open.call.call == answer.call) {
                     open.answer.get_or_insert((index, answer));
                 }
             }
@@ -211,17 +193,12 @@ impl<'a> Execution<'a> {
     }
 
     fn body_mut(&mut self, number: u64) -> Option<&mut Body<'a>> {
-        self.bodies
-            .iter_mut()
-            .rev()
-            .find(|body| body.door.body == number)
+        self.bodies.iter_mut().rev().find(|body| body.door.body == number)
     }
 
     /// The bodies of one step, in the order of entry.
     pub fn bodies_of<'s>(&'s self, step: &'s Name) -> impl Iterator<Item = &'s Body<'a>> + 's {
-        self.bodies
-            .iter()
-            .filter(move |body| body.step.step == *step)
+        self.bodies.iter().filter(move |body| body.step.step == *step)
     }
 
     /// The steps of one kind.
@@ -231,64 +208,55 @@ impl<'a> Execution<'a> {
 
     /// The first accepted checkpoint of a step, where the journal can be read.
     pub fn checkpoint(&self, step: &Name) -> Option<(usize, &'a Seen)> {
-        self.journal
-            .iter()
-            .find_map(|(index, journal)| match journal {
-                Journal::Checkpoint { step: of, seen } if of.step == *step => Some((*index, seen)),
-                _ => None,
-            })
+        self.journal.iter().find_map(|(index, journal)| match journal {
+            Journal::Checkpoint { step: of, seen } if of.step == *step => Some((*index, seen)),
+            _ => None,
+        })
+    }
+
+    /// Whether anybody claimed the execution between two records, or nothing is known of its claims.
+    pub fn changed_hands(&self, from: usize, until: usize) -> bool {
+        let claims = || self.journal.iter().filter(|(_, journal)| matches!(journal, Journal::Claimed { .. }));
+        claims().next().is_none() || claims().any(|(index, _)| (from..until).contains(index))
+    }
+
+    /// How many attempts of a step were begun, where the journal can be read: one that died early never reached its body.
+    pub fn began(&self, step: &StepName) -> usize {
+        let began = |journal: &Journal| matches!(journal, Journal::Began { step: of, .. } if of == step);
+        self.journal.iter().filter(|(_, journal)| began(journal)).count()
     }
 
     /// The first proof that the step was settled: its checkpoint, or a later body that had its value.
     pub fn settled(&self, step: &Name) -> Option<Settled<'_>> {
         let read = self.bodies.iter().find_map(|body| {
-            body.door.saw.get(step).map(|seen| Settled {
-                index: body.entered,
-                seen,
-                by: Some(body.step),
-            })
+            body.door.saw.get(step).map(|seen| Settled { index: body.entered, seen, by: Some(body.step) })
         });
-        let written = self.checkpoint(step).map(|(index, seen)| Settled {
-            index,
-            seen,
-            by: None,
-        });
-        [written, read]
-            .into_iter()
-            .flatten()
-            .min_by_key(|settled| settled.index)
+        let written = self.checkpoint(step).map(|(index, seen)| Settled { index, seen, by: None });
+        [written, read].into_iter().flatten().min_by_key(|settled| settled.index)
     }
 
     /// The first claim of this execution by anyone else than `worker` after a record: a claim where the journal shows
     /// it, else a body.
     pub fn takeover(&self, worker: &str, after: usize, records: &[Record]) -> Option<usize> {
-        let claimed = self
-            .journal
-            .iter()
-            .filter(|(_, journal)| matches!(journal, Journal::Claimed { .. }));
-        let claimed = claimed.map(|(index, _)| *index);
-        let entered = self.bodies.iter().map(|body| body.entered);
-        claimed
-            .chain(entered)
-            .filter(|index| *index > after && records[*index].who != worker)
-            .min()
+        let by_another = |index: &usize| *index > after && records[*index].who != worker;
+        let claims = || self.journal.iter().filter(|(_, journal)| matches!(journal, Journal::Claimed { .. }));
+        if claims().next().is_some() {
+            // A body entered by another may be a zombie's; only who claims takes over.
+            return claims().map(|(index, _)| *index).find(by_another);
+        }
+        self.bodies.iter().map(|body| body.entered).find(by_another)
     }
 
     /// The statuses that were seen, in order: from when the reader asked, when it was told, what.
     pub fn statuses(&self) -> Vec<(usize, usize, Status)> {
         let read = self.calls.iter().filter_map(|call| {
-            let (index, answer) = call
-                .ok()
-                .filter(|_| matches!(call.call.op, Op::Status | Op::Result))?;
+            let (index, answer) = call.ok().filter(|_| matches!(call.call.op, Op::Status | Op::Result))?;
             Some((call.invoked, index, answer.status?))
         });
-        let written = self
-            .journal
-            .iter()
-            .filter_map(|(index, journal)| match journal {
-                Journal::Status { status, .. } => Some((*index, *index, *status)),
-                _ => None,
-            });
+        let written = self.journal.iter().filter_map(|(index, journal)| match journal {
+            Journal::Status { status, .. } => Some((*index, *index, *status)),
+            _ => None,
+        });
         let mut all: Vec<_> = read.chain(written).collect();
         all.sort_by_key(|(_, told, _)| *told);
         all
@@ -296,17 +264,12 @@ impl<'a> Execution<'a> {
 
     /// The first terminal status seen.
     pub fn ended(&self) -> Option<(usize, Status)> {
-        self.statuses()
-            .into_iter()
-            .find(|(_, _, status)| status.is_terminal())
-            .map(|(_, told, status)| (told, status))
+        self.statuses().into_iter().find(|(_, _, status)| status.is_terminal()).map(|(_, told, status)| (told, status))
     }
 
     /// The last status, if it is terminal: an execution that an operator re-opened is open again.
     pub fn has_ended(&self) -> bool {
-        self.statuses()
-            .last()
-            .is_some_and(|(_, _, status)| status.is_terminal())
+        self.statuses().last().is_some_and(|(_, _, status)| status.is_terminal())
     }
 
     /// The calls of one kind.
@@ -316,13 +279,8 @@ impl<'a> Execution<'a> {
 
     /// Whether anybody may have started it.
     pub fn started(&self) -> Option<usize> {
-        let reached = |call: &&Answered<'_>| {
-            call.answer
-                .is_none_or(|(_, answer)| answer.phase != Phase::Failed)
-        };
-        self.calls_of(Op::Start)
-            .find(reached)
-            .map(|call| call.invoked)
+        let reached = |call: &&Answered<'_>| call.answer.is_none_or(|(_, answer)| answer.phase != Phase::Failed);
+        self.calls_of(Op::Start).find(reached).map(|call| call.invoked)
     }
 
     /// The items before the one at `index`.

@@ -46,9 +46,7 @@ impl<'a> Health<'a> {
                 What::Worker { up: false } => {
                     health.strike(index, record.at_ms, Some(&record.who), EndsBy::Restart);
                 }
-                What::Worker { up: true } => {
-                    health.end(EndsBy::Restart, Some(&record.who), record.at_ms)
-                }
+                What::Worker { up: true } => health.end(EndsBy::Restart, Some(&record.who), record.at_ms),
                 What::Healed => {
                     for ends_by in [EndsBy::Resume, EndsBy::Heal, EndsBy::StoreSpeed] {
                         health.end(ends_by, None, record.at_ms);
@@ -66,18 +64,8 @@ impl<'a> Health<'a> {
     }
 
     fn strike(&mut self, index: usize, from_ms: u64, worker: Option<&'a str>, ends_by: EndsBy) {
-        let until_ms = if ends_by == EndsBy::Itself {
-            from_ms
-        } else {
-            u64::MAX
-        };
-        self.strikes.push(Strike {
-            index,
-            worker,
-            from_ms,
-            until_ms,
-            ends_by,
-        });
+        let until_ms = if ends_by == EndsBy::Itself { from_ms } else { u64::MAX };
+        self.strikes.push(Strike { index, worker, from_ms, until_ms, ends_by });
     }
 
     /// Ends what lasts until now; `worker` `None` ends it for everyone.
@@ -92,17 +80,13 @@ impl<'a> Health<'a> {
 
     fn fault(&mut self, index: usize, at_ms: u64, fault: &'a Fault) {
         match fault {
-            Fault::Crash(worker) => {
-                self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Restart)
-            }
+            Fault::Crash(worker) => self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Restart),
             Fault::Restart(worker) => self.end(EndsBy::Restart, Some(worker.as_str()), at_ms),
             Fault::DisconnectBefore(worker)
             | Fault::ReplyLost(worker)
             | Fault::ReplyLate(worker)
             | Fault::Duplicate(worker)
-            | Fault::CallFails { worker, .. } => {
-                self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Itself)
-            }
+            | Fault::CallFails { worker, .. } => self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Itself),
             Fault::Pause { worker, for_ms } => {
                 self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Resume);
                 if let Some(strike) = self.strikes.last_mut() {
@@ -114,14 +98,8 @@ impl<'a> Health<'a> {
             Fault::Clock { worker, .. } | Fault::Drift { worker, .. } => {
                 self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Heal);
             }
-            Fault::Partition {
-                target: Target::All,
-                ..
-            } => self.strike(index, at_ms, None, EndsBy::Heal),
-            Fault::Partition {
-                target: Target::Workers(workers),
-                ..
-            } => {
+            Fault::Partition { target: Target::All, .. } => self.strike(index, at_ms, None, EndsBy::Heal),
+            Fault::Partition { target: Target::Workers(workers), .. } => {
                 for worker in workers {
                     self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Heal);
                 }

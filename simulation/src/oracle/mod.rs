@@ -46,14 +46,8 @@ pub fn judge(history: &History, contract: &Contract) -> Judgements {
         .map(|check| {
             let promise = contract.promise(check.property).cloned();
             let mut checked = (check.run)(&facts);
-            checked
-                .findings
-                .sort_by_key(|finding| (finding.second, finding.first));
-            Judgement {
-                property: check.property,
-                verdict: verdict(check, checked, promise.is_some()),
-                promise,
-            }
+            checked.findings.sort_by_key(|finding| (finding.second, finding.first));
+            Judgement { property: check.property, verdict: verdict(check, checked, promise.is_some()), promise }
         })
         .collect();
     Judgements {
@@ -65,27 +59,16 @@ pub fn judge(history: &History, contract: &Contract) -> Judgements {
 }
 
 fn verdict(check: &checks::Check, checked: Checked, promised: bool) -> Verdict {
-    let Checked {
-        over,
-        findings,
-        open,
-    } = checked;
+    let Checked { over, findings, open } = checked;
     if !promised {
-        return Verdict::NotPromised {
-            over,
-            observed: findings,
-        };
+        return Verdict::NotPromised { over, observed: findings };
     }
     if !findings.is_empty() {
         return Verdict::Broken { over, findings };
     }
     match (open, over) {
-        (Some(why), _) => Verdict::NotTested {
-            why: format!("incomplete: {why}"),
-        },
-        (None, 0) => Verdict::NotTested {
-            why: check.needs.to_owned(),
-        },
+        (Some(why), _) => Verdict::NotTested { why: format!("incomplete: {why}") },
+        (None, 0) => Verdict::NotTested { why: check.needs.to_owned() },
         (None, over) => Verdict::Kept { over },
     }
 }
@@ -93,17 +76,12 @@ fn verdict(check: &checks::Check, checked: Checked, promised: bool) -> Verdict {
 /// Every finding in a history, promised against or not: [`judge`] without the verdicts, for campaigns of many runs.
 pub fn findings(history: &History, settings: &Settings) -> Vec<Finding> {
     let facts = Facts::new(history, settings);
-    checks::CHECKS
-        .iter()
-        .flat_map(|check| (check.run)(&facts).findings)
-        .collect()
+    checks::CHECKS.iter().flat_map(|check| (check.run)(&facts).findings).collect()
 }
 
 /// Whether the property falls in this history, promised or not: the predicate of a shrinker.
 pub fn falls(history: &History, settings: &Settings, property: Property) -> bool {
     let facts = Facts::new(history, settings);
-    let mut checks = checks::CHECKS
-        .iter()
-        .filter(|check| check.property == property);
+    let mut checks = checks::CHECKS.iter().filter(|check| check.property == property);
     checks.any(|check| !(check.run)(&facts).findings.is_empty())
 }

@@ -29,25 +29,13 @@ pub(super) fn measure(facts: &Facts<'_>) -> Recovery {
     let mut recovery = Recovery::default();
     for execution in &facts.executions {
         for body in &execution.bodies {
-            let Some(down) = went_down_in(
-                facts,
-                body.worker,
-                body.entered,
-                body.left.map(|(index, _)| index),
-            ) else {
+            let Some(down) = went_down_in(facts, body.worker, body.entered, body.left.map(|(index, _)| index)) else {
                 continue;
             };
-            let next = execution
-                .bodies
-                .iter()
-                .find(|later| later.entered > down && later.step == body.step);
+            let next = execution.bodies.iter().find(|later| later.entered > down && later.step == body.step);
             if let Some(next) = next {
                 let wait = facts.at_ms(next.entered).saturating_sub(facts.at_ms(down));
-                recovery.merge(Recovery {
-                    count: 1,
-                    max_ms: wait,
-                    sum_ms: wait,
-                });
+                recovery.merge(Recovery { count: 1, max_ms: wait, sum_ms: wait });
             }
         }
     }
@@ -55,22 +43,16 @@ pub(super) fn measure(facts: &Facts<'_>) -> Recovery {
 }
 
 /// The record at which `worker` went down between two records, if it did.
-pub(super) fn went_down_in(
-    facts: &Facts<'_>,
-    worker: &str,
-    from: usize,
-    until: Option<usize>,
-) -> Option<usize> {
+pub(super) fn went_down_in(facts: &Facts<'_>, worker: &str, from: usize, until: Option<usize>) -> Option<usize> {
     let until = until.unwrap_or(facts.records.len());
     (from..until).find(|index| {
         let record = &facts.records[*index];
         match &record.what {
             What::Worker { up: false } => record.who == worker,
             What::Fault { event } => match &event.action {
-                hydra_schedule::Action::Fault {
-                    fault: hydra_schedule::Fault::Crash(struck),
-                    ..
-                } => struck.as_str() == worker,
+                hydra_schedule::Action::Fault { fault: hydra_schedule::Fault::Crash(struck), .. } => {
+                    struck.as_str() == worker
+                }
                 _ => false,
             },
             _ => false,

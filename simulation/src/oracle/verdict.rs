@@ -153,20 +153,14 @@ impl Verdict {
     /// What was found, promised or not.
     pub fn findings(&self) -> &[Finding] {
         match self {
-            Verdict::Broken { findings, .. }
-            | Verdict::NotPromised {
-                observed: findings, ..
-            } => findings,
+            Verdict::Broken { findings, .. } | Verdict::NotPromised { observed: findings, .. } => findings,
             Verdict::Kept { .. } | Verdict::NotTested { .. } => &[],
         }
     }
 
     fn findings_mut(&mut self) -> &mut [Finding] {
         match self {
-            Verdict::Broken { findings, .. }
-            | Verdict::NotPromised {
-                observed: findings, ..
-            } => findings,
+            Verdict::Broken { findings, .. } | Verdict::NotPromised { observed: findings, .. } => findings,
             Verdict::Kept { .. } | Verdict::NotTested { .. } => &mut [],
         }
     }
@@ -174,9 +168,7 @@ impl Verdict {
     /// Over how many cases it was judged.
     pub fn over(&self) -> u64 {
         match self {
-            Verdict::Kept { over }
-            | Verdict::Broken { over, .. }
-            | Verdict::NotPromised { over, .. } => *over,
+            Verdict::Kept { over } | Verdict::Broken { over, .. } | Verdict::NotPromised { over, .. } => *over,
             Verdict::NotTested { .. } => 0,
         }
     }
@@ -187,48 +179,19 @@ impl Verdict {
         use Verdict::{Broken, Kept, NotPromised, NotTested};
         match (self, other) {
             (Kept { over: a }, Kept { over: b }) => Kept { over: a + b },
-            (
-                Broken {
-                    over: a,
-                    mut findings,
-                },
-                Broken {
-                    over: b,
-                    findings: more,
-                },
-            ) => {
+            (Broken { over: a, mut findings }, Broken { over: b, findings: more }) => {
                 findings.extend(more);
-                Broken {
-                    over: a + b,
-                    findings,
-                }
+                Broken { over: a + b, findings }
             }
-            (Broken { over, findings }, rest) | (rest, Broken { over, findings }) => Broken {
-                over: over + rest.over(),
-                findings,
-            },
-            (
-                NotPromised {
-                    over: a,
-                    mut observed,
-                },
-                NotPromised {
-                    over: b,
-                    observed: more,
-                },
-            ) => {
+            (Broken { over, findings }, rest) | (rest, Broken { over, findings }) => {
+                Broken { over: over + rest.over(), findings }
+            }
+            (NotPromised { over: a, mut observed }, NotPromised { over: b, observed: more }) => {
                 observed.extend(more);
-                NotPromised {
-                    over: a + b,
-                    observed,
-                }
+                NotPromised { over: a + b, observed }
             }
-            (NotPromised { over, observed }, _) | (_, NotPromised { over, observed }) => {
-                NotPromised { over, observed }
-            }
-            (NotTested { why }, _) | (_, NotTested { why }) if why.starts_with("incomplete") => {
-                NotTested { why }
-            }
+            (NotPromised { over, observed }, _) | (_, NotPromised { over, observed }) => NotPromised { over, observed },
+            (NotTested { why }, _) | (_, NotTested { why }) if why.starts_with("incomplete") => NotTested { why },
             (NotTested { .. }, rest @ Kept { .. }) | (rest @ Kept { .. }, NotTested { .. }) => rest,
             (NotTested { why }, NotTested { .. }) => NotTested { why },
         }
@@ -238,28 +201,19 @@ impl Verdict {
 impl Judgements {
     /// Every finding that breaks a promise.
     pub fn broken(&self) -> impl Iterator<Item = &Finding> {
-        let broken = self
-            .judgements
-            .iter()
-            .filter(|judgement| matches!(judgement.verdict, Verdict::Broken { .. }));
+        let broken = self.judgements.iter().filter(|judgement| matches!(judgement.verdict, Verdict::Broken { .. }));
         broken.flat_map(|judgement| judgement.verdict.findings())
     }
 
     /// The judgement of one property.
     pub fn of(&self, property: Property) -> Option<&Judgement> {
-        self.judgements
-            .iter()
-            .find(|judgement| judgement.property == property)
+        self.judgements.iter().find(|judgement| judgement.property == property)
     }
 
     /// How often each anomaly was seen, promised against or not.
     pub fn anomalies(&self) -> Vec<(Anomaly, usize)> {
         let mut counts = std::collections::BTreeMap::new();
-        for finding in self
-            .judgements
-            .iter()
-            .flat_map(|judgement| judgement.verdict.findings())
-        {
+        for finding in self.judgements.iter().flat_map(|judgement| judgement.verdict.findings()) {
             *counts.entry(finding.anomaly).or_insert(0) += 1;
         }
         counts.into_iter().collect()
@@ -272,16 +226,8 @@ impl Judgements {
         self.histories += other.histories;
         self.recovery.merge(other.recovery);
         for mut judgement in other.judgements {
-            judgement
-                .verdict
-                .findings_mut()
-                .iter_mut()
-                .for_each(|finding| finding.run += before);
-            match self
-                .judgements
-                .iter_mut()
-                .find(|mine| mine.property == judgement.property)
-            {
+            judgement.verdict.findings_mut().iter_mut().for_each(|finding| finding.run += before);
+            match self.judgements.iter_mut().find(|mine| mine.property == judgement.property) {
                 Some(mine) => {
                     let verdict = std::mem::replace(&mut mine.verdict, Verdict::Kept { over: 0 });
                     mine.verdict = verdict.merge(judgement.verdict);

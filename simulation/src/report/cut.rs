@@ -14,16 +14,8 @@ impl Timeline {
             return self;
         }
         let centres = [self.pair_row(1), self.pair_row(2)];
-        let near = |index: usize| {
-            centres
-                .iter()
-                .flatten()
-                .any(|centre| centre.abs_diff(index) <= ROWS_AROUND)
-        };
-        let mut kept = Timeline {
-            lanes: self.lanes,
-            rows: Vec::new(),
-        };
+        let near = |index: usize| centres.iter().flatten().any(|centre| centre.abs_diff(index) <= ROWS_AROUND);
+        let mut kept = Timeline { lanes: self.lanes, rows: Vec::new() };
         let mut new_index = vec![0; self.rows.len()];
         let mut left_out = 0;
         let mut faults = 0;
@@ -54,17 +46,8 @@ impl Timeline {
         let text = format!("{left_out} more left out here");
         let actor = "observer".to_owned();
         let detail = "The whole history is kept beside this report.".to_owned();
-        let row = Row {
-            at_ms: None,
-            actor,
-            lane: 0,
-            to: None,
-            text,
-            detail,
-            tone: Tone::Note,
-            pair: None,
-            until: None,
-        };
+        let row =
+            Row { at_ms: None, actor, lane: 0, to: None, text, detail, tone: Tone::Note, pair: None, until: None };
         self.rows.push(row);
         *left_out = 0;
     }

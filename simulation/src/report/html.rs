@@ -21,15 +21,10 @@ impl Report {
             ("style.css", include_str!("templates/style.css")),
             ("timeline.svg", include_str!("templates/timeline.svg")),
         ] {
-            environment
-                .add_template(name, text)
-                .expect("our own templates parse; a test renders each");
+            environment.add_template(name, text).expect("our own templates parse; a test renders each");
         }
-        let page = environment
-            .get_template("page.html")
-            .expect("it was added above");
-        page.render(self.values())
-            .expect("our own templates render; a test renders each")
+        let page = environment.get_template("page.html").expect("it was added above");
+        page.render(self.values()).expect("our own templates render; a test renders each")
     }
 
     fn values(&self) -> Value {

@@ -26,13 +26,8 @@ impl Report {
     /// JUnit XML: broken promises fail, what was not promised or not tested is skipped.
     pub fn to_junit(&self) -> String {
         let rows = &self.judgements.judgements;
-        let failures = rows
-            .iter()
-            .filter(|row| matches!(row.verdict, Verdict::Broken { .. }))
-            .count();
-        let skipped = rows
-            .iter()
-            .filter(|row| !matches!(row.verdict, Verdict::Broken { .. } | Verdict::Kept { .. }));
+        let failures = rows.iter().filter(|row| matches!(row.verdict, Verdict::Broken { .. })).count();
+        let skipped = rows.iter().filter(|row| !matches!(row.verdict, Verdict::Broken { .. } | Verdict::Kept { .. }));
         let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
         let suite = escaped(&self.subject);
         let _ = writeln!(
@@ -42,30 +37,14 @@ impl Report {
             skipped.count()
         );
         for row in rows {
-            let _ = write!(
-                out,
-                "    <testcase classname=\"{suite}\" name=\"{}\"",
-                row.property
-            );
-            let message = escaped(&format!(
-                "{}: {}",
-                row.verdict.word(),
-                evidence(&row.verdict)
-            ));
+            let _ = write!(out, "    <testcase classname=\"{suite}\" name=\"{}\"", row.property);
+            let message = escaped(&format!("{}: {}", row.verdict.word(), evidence(&row.verdict)));
             match &row.verdict {
                 Verdict::Kept { .. } => out.push_str("/>\n"),
                 Verdict::Broken { findings, .. } => {
-                    let told: Vec<&str> = findings
-                        .iter()
-                        .take(5)
-                        .map(|finding| finding.explanation.as_str())
-                        .collect();
-                    let replay = self
-                        .case_of(row.property)
-                        .map(|case| &self.cases[case].counterexample.replay);
-                    let replay = replay
-                        .map(|replay| format!("\nReplay: {replay}"))
-                        .unwrap_or_default();
+                    let told: Vec<&str> = findings.iter().take(5).map(|finding| finding.explanation.as_str()).collect();
+                    let replay = self.case_of(row.property).map(|case| &self.cases[case].counterexample.replay);
+                    let replay = replay.map(|replay| format!("\nReplay: {replay}")).unwrap_or_default();
                     let body = escaped(&format!("{}{replay}", told.join("\n")));
                     let title = escaped(row.property.info().when_broken);
                     let _ = writeln!(
@@ -74,10 +53,7 @@ impl Report {
                     );
                 }
                 Verdict::NotPromised { .. } | Verdict::NotTested { .. } => {
-                    let _ = writeln!(
-                        out,
-                        ">\n      <skipped message=\"{message}\"/>\n    </testcase>"
-                    );
+                    let _ = writeln!(out, ">\n      <skipped message=\"{message}\"/>\n    </testcase>");
                 }
             }
         }

@@ -97,19 +97,14 @@ impl Drawing {
                 pair: row.pair.is_some(),
             })
         });
-        let outages = outages(timeline)
-            .into_iter()
-            .map(|(lane, from, until)| Bar {
-                x: TIME_WIDTH + lane * lane_width,
-                y: y_of(from),
-                width: lane_width,
-                height: y_of(until).saturating_sub(y_of(from)).max(6),
-                title: format!(
-                    "{} is not reachable: {}",
-                    timeline.lanes[lane], timeline.rows[from].text
-                ),
-                pair: false,
-            });
+        let outages = outages(timeline).into_iter().map(|(lane, from, until)| Bar {
+            x: TIME_WIDTH + lane * lane_width,
+            y: y_of(from),
+            width: lane_width,
+            height: y_of(until).saturating_sub(y_of(from)).max(6),
+            title: format!("{} is not reachable: {}", timeline.lanes[lane], timeline.rows[from].text),
+            pair: false,
+        });
         let width = TIME_WIDTH + count * lane_width + 24;
         let last_lane_end = TIME_WIDTH + count * lane_width;
         let mark = |(index, row): (usize, &Row)| {
@@ -132,10 +127,7 @@ impl Drawing {
                 pair: row.pair,
             }
         };
-        let bracket = timeline
-            .pair_row(1)
-            .zip(timeline.pair_row(2))
-            .filter(|(first, second)| first != second);
+        let bracket = timeline.pair_row(1).zip(timeline.pair_row(2)).filter(|(first, second)| first != second);
         Drawing {
             width,
             height: y_of(timeline.rows.len()),

@@ -13,19 +13,12 @@ impl Report {
     /// The report as Markdown: verdict, table of promises, each finding with its diagram.
     pub fn to_markdown(&self) -> String {
         let mut out = String::new();
-        self.write_markdown(&mut out)
-            .expect("a String takes whatever is written");
+        self.write_markdown(&mut out).expect("a String takes whatever is written");
         out
     }
 
     fn write_markdown(&self, out: &mut String) -> fmt::Result {
-        writeln!(
-            out,
-            "# {}\n\n**{}.**\n\n{}\n",
-            self.subject,
-            self.headline(),
-            self.scope
-        )?;
+        writeln!(out, "# {}\n\n**{}.**\n\n{}\n", self.subject, self.headline(), self.scope)?;
         for (name, value) in &self.facts {
             writeln!(out, "- {name}: {value}")?;
         }
@@ -34,23 +27,13 @@ impl Report {
         }
         let anomalies = self.judgements.anomalies();
         if !anomalies.is_empty() {
-            let told: Vec<String> = anomalies
-                .iter()
-                .map(|(kind, count)| format!("{} ({count})", kind.words()))
-                .collect();
+            let told: Vec<String> =
+                anomalies.iter().map(|(kind, count)| format!("{} ({count})", kind.words())).collect();
             writeln!(out, "- seen: {}", told.join(", "))?;
         }
-        writeln!(
-            out,
-            "\n| verdict | promise | property | evidence |\n|---|---|---|---|"
-        )?;
+        writeln!(out, "\n| verdict | promise | property | evidence |\n|---|---|---|---|")?;
         for row in self.rows() {
-            let words = row
-                .promise
-                .as_ref()
-                .map_or(row.property.info().sentence, |promise| {
-                    promise.words.as_str()
-                });
+            let words = row.promise.as_ref().map_or(row.property.info().sentence, |promise| promise.words.as_str());
             writeln!(
                 out,
                 "| {} | {} | `{}` | {} |",

@@ -73,50 +73,28 @@ pub enum Overall {
 
 impl Case {
     /// A finding of the oracle in a history. `schedule` is what replays it, `command` how.
-    pub fn from_history(
-        history: &History,
-        finding: &Finding,
-        schedule: Schedule,
-        command: &str,
-    ) -> Self {
+    pub fn from_history(history: &History, finding: &Finding, schedule: Schedule, command: &str) -> Self {
         let timeline = Timeline::from_history(history, finding);
-        let mut counterexample =
-            Counterexample::new(finding.property, schedule, finding.explanation.clone());
+        let mut counterexample = Counterexample::new(finding.property, schedule, finding.explanation.clone());
         counterexample.subject = history.header.subject.clone();
         counterexample.moments = timeline.moments();
         if let (Some(first), Some(second)) = (timeline.pair_row(1), timeline.pair_row(2)) {
             counterexample = counterexample.with_pair(first, second);
         }
         let counterexample = counterexample.with_replay(command);
-        Case {
-            counterexample,
-            timeline,
-            anomaly: Some(finding.anomaly),
-            seen: 1,
-            advice: None,
-        }
+        Case { counterexample, timeline, anomaly: Some(finding.anomaly), seen: 1, advice: None }
     }
 
     /// A counterexample of the model checker.
     pub fn from_counterexample(counterexample: Counterexample) -> Self {
         let timeline = Timeline::from_counterexample(&counterexample);
-        Case {
-            counterexample,
-            timeline,
-            anomaly: None,
-            seen: 1,
-            advice: None,
-        }
+        Case { counterexample, timeline, anomaly: None, seen: 1, advice: None }
     }
 }
 
 impl Report {
     /// A report of judgements, without findings told yet.
-    pub fn new(
-        judgements: Judgements,
-        scope: impl Into<String>,
-        command: impl Into<String>,
-    ) -> Self {
+    pub fn new(judgements: Judgements, scope: impl Into<String>, command: impl Into<String>) -> Self {
         Report {
             hydra_report: VERSION,
             subject: judgements.subject.clone(),
@@ -130,18 +108,11 @@ impl Report {
 
     /// The verdict over the whole subject.
     pub fn overall(&self) -> Overall {
-        let verdicts = || {
-            self.judgements
-                .judgements
-                .iter()
-                .map(|judgement| &judgement.verdict)
-        };
+        let verdicts = || self.judgements.judgements.iter().map(|judgement| &judgement.verdict);
         let cut = |verdict: &Verdict| matches!(verdict, Verdict::NotTested { why } if why.starts_with("incomplete"));
         if verdicts().any(|verdict| matches!(verdict, Verdict::Broken { .. })) {
             Overall::Broken
-        } else if verdicts().any(cut)
-            || !verdicts().any(|verdict| matches!(verdict, Verdict::Kept { .. }))
-        {
+        } else if verdicts().any(cut) || !verdicts().any(|verdict| matches!(verdict, Verdict::Kept { .. })) {
             Overall::Incomplete
         } else {
             Overall::Kept
@@ -150,34 +121,15 @@ impl Report {
 
     /// The verdict in a sentence.
     pub fn headline(&self) -> String {
-        let count = |word: &str| {
-            self.judgements
-                .judgements
-                .iter()
-                .filter(|one| one.verdict.word() == word)
-                .count()
-        };
+        let count = |word: &str| self.judgements.judgements.iter().filter(|one| one.verdict.word() == word).count();
         let (kept, broken, untested) = (count("KEPT"), count("BROKEN"), count("NOT TESTED"));
         let promised = kept + broken + untested;
-        let rest = if untested == 0 {
-            String::new()
-        } else {
-            format!(", {untested} not tested")
-        };
+        let rest = if untested == 0 { String::new() } else { format!(", {untested} not tested") };
         match self.overall() {
-            Overall::Broken => format!(
-                "{} breaks {broken} of {promised} promises ({kept} kept{rest})",
-                self.subject
-            ),
-            Overall::Kept => format!(
-                "{} keeps {kept} of {promised} promises{rest}, and breaks none",
-                self.subject
-            ),
+            Overall::Broken => format!("{} breaks {broken} of {promised} promises ({kept} kept{rest})", self.subject),
+            Overall::Kept => format!("{} keeps {kept} of {promised} promises{rest}, and breaks none", self.subject),
             Overall::Incomplete => {
-                format!(
-                    "{} was not tested to the end: {kept} of {promised} promises kept{rest}",
-                    self.subject
-                )
+                format!("{} was not tested to the end: {kept} of {promised} promises kept{rest}", self.subject)
             }
         }
     }
@@ -198,15 +150,12 @@ impl Report {
 
     /// The first told case of a property, as an index into `cases`.
     pub fn case_of(&self, property: Property) -> Option<usize> {
-        self.cases
-            .iter()
-            .position(|case| case.counterexample.property == property)
+        self.cases.iter().position(|case| case.counterexample.property == property)
     }
 
     /// The whole report as JSON, which reads back.
     pub fn to_json(&self) -> String {
-        let mut json =
-            serde_json::to_string_pretty(self).expect("a report holds nothing that JSON cannot");
+        let mut json = serde_json::to_string_pretty(self).expect("a report holds nothing that JSON cannot");
         json.push('\n');
         json
     }
@@ -215,11 +164,7 @@ impl Report {
 /// What the table says beside the verdict.
 fn evidence(verdict: &Verdict) -> String {
     let cases = |over: &u64| {
-        if *over == 1 {
-            "1 case".to_owned()
-        } else {
-            format!("{over} cases")
-        }
+        if *over == 1 { "1 case".to_owned() } else { format!("{over} cases") }
     };
     let times = |findings: &[Finding]| match findings.len() {
         1 => "once".to_owned(),
@@ -245,8 +190,5 @@ fn evidence(verdict: &Verdict) -> String {
 /// `text` with its first letter in upper case: a title.
 fn titled(text: &str) -> String {
     let mut characters = text.chars();
-    characters
-        .next()
-        .map(|first| first.to_uppercase().chain(characters).collect())
-        .unwrap_or_default()
+    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
 }

@@ -17,11 +17,7 @@ pub(super) fn outages(timeline: &Timeline) -> Vec<(usize, usize, usize)> {
             healed || (later.tone == Tone::Note && later.text.starts_with("no faults"))
         };
         let healed = (index + 1..=last).find(|later| ends(&timeline.rows[*later]));
-        let end = paused_until(timeline, index)
-            .into_iter()
-            .chain(healed)
-            .min()
-            .unwrap_or(last);
+        let end = paused_until(timeline, index).into_iter().chain(healed).min().unwrap_or(last);
         all.push((row.lane, index, end));
     }
     all
@@ -31,16 +27,7 @@ pub(super) fn outages(timeline: &Timeline) -> Vec<(usize, usize, usize)> {
 fn paused_until(timeline: &Timeline, index: usize) -> Option<usize> {
     let row = &timeline.rows[index];
     let mut words = row.text.split_whitespace();
-    let for_ms: u64 = words
-        .next()
-        .filter(|verb| *verb == "pause")
-        .and(words.nth(1))?
-        .parse()
-        .ok()?;
+    let for_ms: u64 = words.next().filter(|verb| *verb == "pause").and(words.nth(1))?.parse().ok()?;
     let over_ms = row.at_ms?.saturating_add(for_ms);
-    (index + 1..timeline.rows.len()).find(|later| {
-        timeline.rows[*later]
-            .at_ms
-            .is_some_and(|at_ms| at_ms >= over_ms)
-    })
+    (index + 1..timeline.rows.len()).find(|later| timeline.rows[*later].at_ms.is_some_and(|at_ms| at_ms >= over_ms))
 }

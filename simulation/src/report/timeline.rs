@@ -60,37 +60,23 @@ pub enum Tone {
 impl Timeline {
     /// What a history shows of a finding's execution, and every fault.
     pub fn from_history(history: &History, finding: &Finding) -> Self {
-        let workers = history
-            .header
-            .workers
-            .iter()
-            .map(|worker| worker.to_string());
-        let mut timeline = Timeline {
-            lanes: ["client".to_owned()].into_iter().chain(workers).collect(),
-            rows: Vec::new(),
-        };
-        timeline
-            .lanes
-            .extend(["store".to_owned(), "receivers".to_owned()]);
+        let workers = history.header.workers.iter().map(|worker| worker.to_string());
+        let mut timeline =
+            Timeline { lanes: ["client".to_owned()].into_iter().chain(workers).collect(), rows: Vec::new() };
+        timeline.lanes.extend(["store".to_owned(), "receivers".to_owned()]);
 
         let mut open: Vec<(u64, usize)> = Vec::new();
         for (index, record) in history.records.iter().enumerate() {
             let is_first = index == finding.first;
             let is_second = index == finding.second;
-            let about = record
-                .execution()
-                .is_none_or(|execution| *execution == finding.execution);
+            let about = record.execution().is_none_or(|execution| *execution == finding.execution);
             // The call says nothing that its answer does not say, unless it is itself what contradicts.
             let silent = matches!(&record.what, What::Call(call) if call.phase == Phase::Invoked);
             if !about || (silent && !is_first && !is_second) {
                 continue;
             }
             let mut row = timeline.row_of(record);
-            row.pair = if is_second && !is_first {
-                Some(2)
-            } else {
-                is_first.then_some(1)
-            };
+            row.pair = if is_second && !is_first { Some(2) } else { is_first.then_some(1) };
             let number = timeline.rows.len();
             match &record.what {
                 What::Entered(entered) => open.push((entered.body, number)),
@@ -125,55 +111,30 @@ impl Timeline {
         let mut lanes = counterexample.lanes();
         let store = lanes.len() - 1;
         lanes.push("receivers".to_owned());
-        let rows = counterexample
-            .moments
-            .iter()
-            .enumerate()
-            .map(|(index, moment)| {
-                let lane = counterexample.lane_of(moment, &lanes[..=store]);
-                let verb = moment.what.split_whitespace().next().unwrap_or_default();
-                let to = match (moment.fault || lane == store, verb) {
-                    (true, _) | (_, "abandons" | "stops") => None,
-                    (false, "runs") => Some(store + 1),
-                    (false, _) => Some(store),
-                };
-                let pair = counterexample.pair.and_then(|pair| {
-                    match (pair.first == index, pair.second == index) {
-                        (true, _) => Some(1),
-                        (false, true) => Some(2),
-                        (false, false) => None,
-                    }
-                });
-                let heals = ["restart", "heal", "resume"].contains(&verb);
-                let tone = match (moment.fault, heals) {
-                    (true, true) => Tone::Heal,
-                    (true, false) => Tone::Fault,
-                    (false, _) => Tone::Plain,
-                };
-                let detail = format!("{} {}", moment.actor, moment.what);
-                let text = if moment.actor == "time" {
-                    detail.clone()
-                } else {
-                    moment.what.clone()
-                };
-                Row {
-                    at_ms: moment.at_ms,
-                    actor: moment.actor.clone(),
-                    lane,
-                    to,
-                    text,
-                    detail,
-                    tone,
-                    pair,
-                    until: None,
-                }
+        let rows = counterexample.moments.iter().enumerate().map(|(index, moment)| {
+            let lane = counterexample.lane_of(moment, &lanes[..=store]);
+            let verb = moment.what.split_whitespace().next().unwrap_or_default();
+            let to = match (moment.fault || lane == store, verb) {
+                (true, _) | (_, "abandons" | "stops") => None,
+                (false, "runs") => Some(store + 1),
+                (false, _) => Some(store),
+            };
+            let pair = counterexample.pair.and_then(|pair| match (pair.first == index, pair.second == index) {
+                (true, _) => Some(1),
+                (false, true) => Some(2),
+                (false, false) => None,
             });
-        Timeline {
-            rows: rows.collect(),
-            lanes,
-        }
-        .without_empty_lanes()
-        .cut()
+            let heals = ["restart", "heal", "resume"].contains(&verb);
+            let tone = match (moment.fault, heals) {
+                (true, true) => Tone::Heal,
+                (true, false) => Tone::Fault,
+                (false, _) => Tone::Plain,
+            };
+            let detail = format!("{} {}", moment.actor, moment.what);
+            let text = if moment.actor == "time" { detail.clone() } else { moment.what.clone() };
+            Row { at_ms: moment.at_ms, actor: moment.actor.clone(), lane, to, text, detail, tone, pair, until: None }
+        });
+        Timeline { rows: rows.collect(), lanes }.without_empty_lanes().cut()
     }
 
     /// The row of the first or second of the pair. Where one record alone is wrong, both are the same.
@@ -194,10 +155,7 @@ impl Timeline {
     }
 
     fn lane(&self, name: &str) -> usize {
-        self.lanes
-            .iter()
-            .position(|lane| lane == name)
-            .unwrap_or(self.lanes.len() - 2)
+        self.lanes.iter().position(|lane| lane == name).unwrap_or(self.lanes.len() - 2)
     }
 
     fn row_of(&self, record: &Record) -> Row {
@@ -219,10 +177,7 @@ impl Timeline {
                 row.text = told_call(call);
             }
             What::Entered(entered) => {
-                let attempt = entered
-                    .attempt
-                    .map(|attempt| format!(", attempt {attempt}"))
-                    .unwrap_or_default();
+                let attempt = entered.attempt.map(|attempt| format!(", attempt {attempt}")).unwrap_or_default();
                 row.text = format!("enters {}{attempt}", entered.step);
             }
             What::Effect(effect) => {
@@ -237,18 +192,9 @@ impl Timeline {
             What::Fault { event } => {
                 row.actor = "fault".to_owned();
                 if let Action::Fault { fault, on } = &event.action {
-                    row.tone = if fault.heals() {
-                        Tone::Heal
-                    } else {
-                        Tone::Fault
-                    };
-                    row.lane = fault
-                        .worker()
-                        .map_or(store, |worker| self.lane(worker.as_str()));
-                    let on = on
-                        .as_ref()
-                        .map(|on| format!(" on {on}"))
-                        .unwrap_or_default();
+                    row.tone = if fault.heals() { Tone::Heal } else { Tone::Fault };
+                    row.lane = fault.worker().map_or(store, |worker| self.lane(worker.as_str()));
+                    let on = on.as_ref().map(|on| format!(" on {on}")).unwrap_or_default();
                     row.text = format!("{fault}{on}");
                 }
             }
@@ -271,11 +217,7 @@ impl Timeline {
     /// Leaves out lanes in which nothing happens.
     fn without_empty_lanes(mut self) -> Self {
         for lane in (0..self.lanes.len()).rev() {
-            if self
-                .rows
-                .iter()
-                .any(|row| row.lane == lane || row.to == Some(lane))
-            {
+            if self.rows.iter().any(|row| row.lane == lane || row.to == Some(lane)) {
                 continue;
             }
             self.lanes.remove(lane);
@@ -292,13 +234,7 @@ impl Timeline {
 fn died(record: &Record) -> bool {
     match &record.what {
         What::Worker { up } => !up,
-        What::Fault { event } => matches!(
-            &event.action,
-            Action::Fault {
-                fault: Fault::Crash(_),
-                ..
-            }
-        ),
+        What::Fault { event } => matches!(&event.action, Action::Fault { fault: Fault::Crash(_), .. }),
         _ => false,
     }
 }

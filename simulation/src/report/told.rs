@@ -22,11 +22,7 @@ pub(super) fn told_call(call: &Call) -> String {
 }
 
 pub(super) fn told_effect(effect: &Effect) -> String {
-    let key = effect
-        .key
-        .as_ref()
-        .map(|key| format!(" with key {key}"))
-        .unwrap_or_default();
+    let key = effect.key.as_ref().map(|key| format!(" with key {key}")).unwrap_or_default();
     if effect.applied {
         format!("effect of {}{key}", effect.step)
     } else {

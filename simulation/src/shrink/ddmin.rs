@@ -39,18 +39,13 @@ mod tests {
             [3, 4, 77].iter().all(|wanted| kept.contains(wanted))
         });
         assert_eq!(kept, [3, 4, 77]);
-        assert!(
-            tries < 100,
-            "{tries} tries are more than cutting one by one"
-        );
+        assert!(tries < 100, "{tries} tries are more than cutting one by one");
     }
 
     #[test]
     fn a_cut_that_makes_room_for_an_earlier_one_is_found() {
         // 0 can go only once 1 is gone.
-        let kept = minimise(&[0, 1, 2], |kept| {
-            kept.contains(&2) && (kept.contains(&0) || !kept.contains(&1))
-        });
+        let kept = minimise(&[0, 1, 2], |kept| kept.contains(&2) && (kept.contains(&0) || !kept.contains(&1)));
         assert_eq!(kept, [2]);
     }
 

@@ -46,28 +46,15 @@ pub enum End {
 impl Shrunk {
     /// The schedule with its workload in its `program` lines: what a file of a failure holds.
     pub fn schedule(&self) -> Schedule {
-        Schedule {
-            programs: self.case.workload.to_lines(),
-            ..self.case.schedule.clone()
-        }
+        Schedule { programs: self.case.workload.to_lines(), ..self.case.schedule.clone() }
     }
 }
 
 /// Makes `case` short. `falls` says whether the same property falls in a candidate; it is asked at most `tries_max` times.
 pub fn shrink(case: &Case, tries_max: u32, falls: impl FnMut(&Case) -> bool) -> Shrunk {
-    let mut search = Search {
-        best: case.clone(),
-        asked: HashSet::new(),
-        tries: 0,
-        tries_max,
-        falls,
-    };
+    let mut search = Search { best: case.clone(), asked: HashSet::new(), tries: 0, tries_max, falls };
     if !search.ask(case) {
-        return Shrunk {
-            case: case.clone(),
-            tries: search.tries,
-            end: End::NotReproduced,
-        };
+        return Shrunk { case: case.clone(), tries: search.tries, end: End::NotReproduced };
     }
     loop {
         let before = search.best.clone();
@@ -76,18 +63,10 @@ pub fn shrink(case: &Case, tries_max: u32, falls: impl FnMut(&Case) -> bool) -> 
         search.simplify_programs();
         search.simplify_events();
         if search.tries >= search.tries_max {
-            return Shrunk {
-                case: search.best,
-                tries: search.tries,
-                end: End::OutOfTries,
-            };
+            return Shrunk { case: search.best, tries: search.tries, end: End::OutOfTries };
         }
         if search.best == before {
-            return Shrunk {
-                case: search.best,
-                tries: search.tries,
-                end: End::Minimal,
-            };
+            return Shrunk { case: search.best, tries: search.tries, end: End::Minimal };
         }
     }
 }
@@ -121,21 +100,12 @@ impl<F: FnMut(&Case) -> bool> Search<F> {
     }
 
     fn with_events(&self, events: Vec<Event>) -> Case {
-        let schedule = Schedule {
-            events,
-            ..self.best.schedule.clone()
-        };
-        Case {
-            schedule,
-            workload: self.best.workload.clone(),
-        }
+        let schedule = Schedule { events, ..self.best.schedule.clone() };
+        Case { schedule, workload: self.best.workload.clone() }
     }
 
     fn with_programs(&self, programs: Vec<Program>) -> Case {
-        Case {
-            schedule: self.best.schedule.clone(),
-            workload: Workload { programs },
-        }
+        Case { schedule: self.best.schedule.clone(), workload: Workload { programs } }
     }
 
     fn cut_events(&mut self) {
@@ -151,10 +121,7 @@ impl<F: FnMut(&Case) -> bool> Search<F> {
             }
             let mut candidate = self.best.clone();
             let gone = candidate.workload.programs.remove(index);
-            candidate
-                .schedule
-                .events
-                .retain(|event| simpler::execution(event) != Some(&gone.id));
+            candidate.schedule.events.retain(|event| simpler::execution(event) != Some(&gone.id));
             self.take(candidate);
         }
     }

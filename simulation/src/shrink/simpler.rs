@@ -29,10 +29,7 @@ pub(super) fn execution(event: &Event) -> Option<&Name> {
             | ClientAct::Awaits(execution) => execution,
         }),
         Action::TimePasses { execution } | Action::StoreExpires { execution } => Some(execution),
-        Action::Fault {
-            fault: Fault::Encode(step) | Fault::Decode(step),
-            ..
-        } => Some(&step.execution),
+        Action::Fault { fault: Fault::Encode(step) | Fault::Decode(step), .. } => Some(&step.execution),
         Action::Fault { .. } => None,
     }
 }
@@ -51,31 +48,17 @@ pub(super) fn events(event: &Event) -> Vec<Event> {
     let Action::Fault { fault, on } = &event.action else {
         return all;
     };
-    let mut form = |fault: Fault| {
-        all.push(Event {
-            action: Action::Fault {
-                fault,
-                on: on.clone(),
-            },
-            ..event.clone()
-        })
-    };
+    let mut form = |fault: Fault| all.push(Event { action: Action::Fault { fault, on: on.clone() }, ..event.clone() });
     match fault {
         Fault::Pause { worker, for_ms } => {
             for for_ms in smaller(*for_ms) {
-                form(Fault::Pause {
-                    worker: worker.clone(),
-                    for_ms,
-                });
+                form(Fault::Pause { worker: worker.clone(), for_ms });
             }
         }
         Fault::Clock { worker, by_ms } => {
             for size in smaller(by_ms.unsigned_abs()) {
                 let by_ms = by_ms.signum() * i64::try_from(size).unwrap_or(0);
-                form(Fault::Clock {
-                    worker: worker.clone(),
-                    by_ms,
-                });
+                form(Fault::Clock { worker: worker.clone(), by_ms });
             }
         }
         Fault::SlowStore { by_ms } => {
@@ -88,18 +71,12 @@ pub(super) fn events(event: &Event) -> Vec<Event> {
                 && workers.len() > 1
             {
                 for worker in workers {
-                    form(Fault::Partition {
-                        target: Target::Workers(vec![worker.clone()]),
-                        direction: *direction,
-                    });
+                    form(Fault::Partition { target: Target::Workers(vec![worker.clone()]), direction: *direction });
                 }
             }
             // A one-way partition is the subtler one: the plain one is tried in its place.
             if *direction != Direction::Both {
-                form(Fault::Partition {
-                    target: target.clone(),
-                    direction: Direction::Both,
-                });
+                form(Fault::Partition { target: target.clone(), direction: Direction::Both });
             }
         }
         Fault::Crash(_)
@@ -137,37 +114,19 @@ pub(super) fn programs(program: &Program) -> Vec<Program> {
         }
     }
     if !program.starts_again.is_empty() {
-        all.push(Program {
-            starts_again: program.starts_again[1..].to_vec(),
-            ..program.clone()
-        });
+        all.push(Program { starts_again: program.starts_again[1..].to_vec(), ..program.clone() });
     }
     if program.cancel_at_ms.is_some() {
-        all.push(Program {
-            cancel_at_ms: None,
-            ..program.clone()
-        });
+        all.push(Program { cancel_at_ms: None, ..program.clone() });
     }
-    all.extend(
-        smaller(program.start_at_ms)
-            .into_iter()
-            .map(|start_at_ms| Program {
-                start_at_ms,
-                ..program.clone()
-            }),
-    );
+    all.extend(smaller(program.start_at_ms).into_iter().map(|start_at_ms| Program { start_at_ms, ..program.clone() }));
     all
 }
 
 fn items(item: &Item) -> Vec<Item> {
     match item {
         Item::Sleep(sleep) => {
-            let shorter = |ms| {
-                Item::Sleep(crate::workload::Sleep {
-                    ms,
-                    ..sleep.clone()
-                })
-            };
+            let shorter = |ms| Item::Sleep(crate::workload::Sleep { ms, ..sleep.clone() });
             smaller(sleep.ms).into_iter().map(shorter).collect()
         }
         Item::Step(step) => steps(step).into_iter().map(Item::Step).collect(),
@@ -193,40 +152,22 @@ fn items(item: &Item) -> Vec<Item> {
 fn steps(step: &Step) -> Vec<Step> {
     let mut all = Vec::new();
     if step.ends != Ends::Succeeds {
-        all.push(Step {
-            ends: Ends::Succeeds,
-            ..step.clone()
-        });
+        all.push(Step { ends: Ends::Succeeds, ..step.clone() });
     }
     if let Ends::Fails { times } = step.ends
         && times > 1
     {
-        all.push(Step {
-            ends: Ends::Fails { times: times - 1 },
-            ..step.clone()
-        });
+        all.push(Step { ends: Ends::Fails { times: times - 1 }, ..step.clone() });
     }
     if step.caught {
-        all.push(Step {
-            caught: false,
-            ..step.clone()
-        });
+        all.push(Step { caught: false, ..step.clone() });
     }
     if step.kind != StepKind::Keyed {
-        all.push(Step {
-            kind: StepKind::Keyed,
-            ..step.clone()
-        });
+        all.push(Step { kind: StepKind::Keyed, ..step.clone() });
     }
     if let Some(attempts_max) = step.attempts_max.filter(|attempts_max| *attempts_max > 1) {
-        all.push(Step {
-            attempts_max: Some(attempts_max - 1),
-            ..step.clone()
-        });
+        all.push(Step { attempts_max: Some(attempts_max - 1), ..step.clone() });
     }
-    all.extend(smaller(step.lasts_ms).into_iter().map(|lasts_ms| Step {
-        lasts_ms,
-        ..step.clone()
-    }));
+    all.extend(smaller(step.lasts_ms).into_iter().map(|lasts_ms| Step { lasts_ms, ..step.clone() }));
     all
 }

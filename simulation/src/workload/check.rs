@@ -30,22 +30,14 @@ pub struct Problem {
 
 impl WorkloadError {
     pub(super) fn one(at: String, what: String) -> Self {
-        WorkloadError {
-            problems: vec![Problem { at, what }],
-        }
+        WorkloadError { problems: vec![Problem { at, what }] }
     }
 }
 
 impl fmt::Display for WorkloadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
-            write!(
-                f,
-                "{}{}: {}",
-                if index == 0 { "" } else { "; " },
-                problem.at,
-                problem.what
-            )?;
+            write!(f, "{}{}: {}", if index == 0 { "" } else { "; " }, problem.at, problem.what)?;
         }
         Ok(())
     }
@@ -61,25 +53,17 @@ impl Workload {
 
         if self.programs.is_empty() || self.programs.len() > COUNT_MAX {
             let count = self.programs.len();
-            report(
-                "the workload".to_owned(),
-                format!("has {count} programs; it needs 1 to {COUNT_MAX}"),
-            );
+            report("the workload".to_owned(), format!("has {count} programs; it needs 1 to {COUNT_MAX}"));
         }
         let mut executions = BTreeSet::new();
         for program in &self.programs {
             if !executions.insert(&program.id) {
-                let what =
-                    "is the id of two programs; use starts_again to start one id twice".to_owned();
+                let what = "is the id of two programs; use starts_again to start one id twice".to_owned();
                 report(program.id.to_string(), what);
             }
             check_program(program, &mut report);
         }
-        if problems.is_empty() {
-            Ok(())
-        } else {
-            Err(WorkloadError { problems })
-        }
+        if problems.is_empty() { Ok(()) } else { Err(WorkloadError { problems }) }
     }
 }
 
@@ -87,28 +71,17 @@ fn check_program(program: &Program, report: &mut impl FnMut(String, String)) {
     let mut ids = BTreeSet::new();
     let items = program.body.len();
     if items == 0 || items > COUNT_MAX {
-        report(
-            program.id.to_string(),
-            format!("does {items} things; it needs 1 to {COUNT_MAX}"),
-        );
+        report(program.id.to_string(), format!("does {items} things; it needs 1 to {COUNT_MAX}"));
     }
     for item in &program.body {
         if matches!(item, Item::Parallel(steps) if steps.is_empty()) {
-            report(
-                program.id.to_string(),
-                "has a parallel group without steps".to_owned(),
-            );
+            report(program.id.to_string(), "has a parallel group without steps".to_owned());
         }
         let sleep = match item {
             Item::Sleep(sleep) => Some(sleep),
             Item::Step(_) | Item::Parallel(_) => None,
         };
-        for id in item
-            .steps()
-            .iter()
-            .map(|step| &step.id)
-            .chain(sleep.map(|sleep| &sleep.id))
-        {
+        for id in item.steps().iter().map(|step| &step.id).chain(sleep.map(|sleep| &sleep.id)) {
             if !ids.insert(id) {
                 report(
                     format!("{}/{id}", program.id),
@@ -124,15 +97,9 @@ fn check_program(program: &Program, report: &mut impl FnMut(String, String)) {
         }
     }
     let starts = program.starts_again.iter().map(|start| start.at_ms);
-    for at_ms in starts
-        .chain(program.cancel_at_ms)
-        .chain([program.start_at_ms])
-    {
+    for at_ms in starts.chain(program.cancel_at_ms).chain([program.start_at_ms]) {
         if at_ms > DURATION_MAX_MS {
-            report(
-                program.id.to_string(),
-                format!("has a client act at {at_ms} ms; the most is {DURATION_MAX_MS}"),
-            );
+            report(program.id.to_string(), format!("has a client act at {at_ms} ms; the most is {DURATION_MAX_MS}"));
         }
     }
 }
@@ -143,31 +110,16 @@ fn check_step(program: &Program, step: &Step, report: &mut impl FnMut(String, St
         Ends::Fails { times } => times,
         Ends::Succeeds | Ends::FailsForEver | Ends::FailsFinally | Ends::Unencodable => 1,
     };
-    for (what, count) in [
-        ("attempts_max", step.attempts_max.unwrap_or(1)),
-        ("ends.fails.times", failures),
-    ] {
+    for (what, count) in [("attempts_max", step.attempts_max.unwrap_or(1)), ("ends.fails.times", failures)] {
         if !(1..=ATTEMPTS_MAX).contains(&count) {
             let name = program.step_name(&step.id);
-            report(
-                name.to_string(),
-                format!("{what} is {count}; it must be 1 to {ATTEMPTS_MAX}"),
-            );
+            report(name.to_string(), format!("{what} is {count}; it must be 1 to {ATTEMPTS_MAX}"));
         }
     }
 }
 
-fn duration(
-    program: &Program,
-    id: &str,
-    verb: &str,
-    ms: u64,
-    report: &mut impl FnMut(String, String),
-) {
+fn duration(program: &Program, id: &str, verb: &str, ms: u64, report: &mut impl FnMut(String, String)) {
     if ms > DURATION_MAX_MS {
-        report(
-            format!("{}/{id}", program.id),
-            format!("{verb} {ms} ms; the most is {DURATION_MAX_MS}"),
-        );
+        report(format!("{}/{id}", program.id), format!("{verb} {ms} ms; the most is {DURATION_MAX_MS}"));
     }
 }

@@ -96,16 +96,8 @@ impl Workload {
             (!shape.swarm || kept).then_some(*feature)
         };
         let features: Vec<Feature> = shape.features.iter().filter_map(keep).collect();
-        let mut source = Source {
-            random,
-            shape,
-            features,
-        };
-        Workload {
-            programs: (0..shape.executions as usize)
-                .map(|index| source.program(index))
-                .collect(),
-        }
+        let mut source = Source { random, shape, features };
+        Workload { programs: (0..shape.executions as usize).map(|index| source.program(index)).collect() }
     }
 }
 
@@ -125,16 +117,12 @@ impl Source<'_> {
     fn program(&mut self, index: usize) -> Program {
         let mut program = Program::new(Name::execution(index), Vec::new());
         let mut next_id = 0;
-        for _ in 0..self
-            .random
-            .between(1, u64::from(self.shape.items_max.max(1)))
-        {
+        for _ in 0..self.random.between(1, u64::from(self.shape.items_max.max(1))) {
             let item = self.item(&mut next_id);
             program.body.push(item);
         }
         program.start_at_ms = self.random.below(self.shape.clients_for_ms / 2 + 1);
-        let moment =
-            |random: &mut Random| random.between(program.start_at_ms, self.shape.clients_for_ms);
+        let moment = |random: &mut Random| random.between(program.start_at_ms, self.shape.clients_for_ms);
         let cancel_at = moment(&mut self.random);
         let again_at = moment(&mut self.random);
         if self.chance(Feature::Cancels, 25) {
@@ -142,10 +130,7 @@ impl Source<'_> {
         }
         if self.chance(Feature::StartsAgain, 40) {
             let other_input = self.random.percent(40);
-            program.starts_again.push(StartAgain {
-                at_ms: again_at,
-                other_input,
-            });
+            program.starts_again.push(StartAgain { at_ms: again_at, other_input });
         }
         program
     }
@@ -153,15 +138,10 @@ impl Source<'_> {
     fn item(&mut self, next_id: &mut u32) -> Item {
         if self.chance(Feature::Sleeps, 15) {
             let ms = self.random.between(1, self.shape.sleep_max_ms);
-            return Item::Sleep(Sleep {
-                id: numbered(next_id),
-                ms,
-            });
+            return Item::Sleep(Sleep { id: numbered(next_id), ms });
         }
         if self.chance(Feature::Parallel, 20) {
-            let count = self
-                .random
-                .between(2, u64::from(self.shape.group_max.max(2)));
+            let count = self.random.between(2, u64::from(self.shape.group_max.max(2)));
             return Item::Parallel((0..count).map(|_| self.step(next_id)).collect());
         }
         Item::Step(self.step(next_id))
@@ -177,8 +157,7 @@ impl Source<'_> {
         };
         let mut step = Step::new(numbered(next_id), kind);
         step.lasts_ms = if self.chance(Feature::LongBodies, 15) {
-            self.random
-                .between(self.shape.lease_ms, self.shape.lease_ms.saturating_mul(3))
+            self.random.between(self.shape.lease_ms, self.shape.lease_ms.saturating_mul(3))
         } else {
             self.random.below(self.shape.lease_ms / 10 + 1)
         };
@@ -187,11 +166,7 @@ impl Source<'_> {
         step.ends = if self.chance(Feature::Failures, 20) {
             Ends::Fails { times }
         } else if self.chance(Feature::Hopeless, 10) {
-            if self.random.percent(50) {
-                Ends::FailsForEver
-            } else {
-                Ends::FailsFinally
-            }
+            if self.random.percent(50) { Ends::FailsForEver } else { Ends::FailsFinally }
         } else if self.chance(Feature::Unencodable, 10) {
             Ends::Unencodable
         } else {

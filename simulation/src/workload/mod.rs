@@ -184,13 +184,7 @@ impl Item {
 impl Program {
     /// A program that does `body` and whose clients do nothing special.
     pub fn new(id: Name, body: Vec<Item>) -> Self {
-        Program {
-            id,
-            body,
-            start_at_ms: 0,
-            starts_again: Vec::new(),
-            cancel_at_ms: None,
-        }
+        Program { id, body, start_at_ms: 0, starts_again: Vec::new(), cancel_at_ms: None }
     }
 
     /// Its steps, in order; those of a group one after the other.
@@ -200,10 +194,7 @@ impl Program {
 
     /// The full name of one of its steps.
     pub fn step_name(&self, step: &Name) -> StepName {
-        StepName {
-            execution: self.id.clone(),
-            step: step.clone(),
-        }
+        StepName { execution: self.id.clone(), step: step.clone() }
     }
 
     /// How long it takes at the least when every body ends as told, without backoff, in milliseconds.
@@ -220,30 +211,19 @@ impl Program {
 impl Step {
     /// A step whose body returns at once.
     pub fn new(id: Name, kind: StepKind) -> Self {
-        Step {
-            id,
-            kind,
-            lasts_ms: 0,
-            ends: Ends::Succeeds,
-            attempts_max: None,
-            caught: false,
-        }
+        Step { id, kind, lasts_ms: 0, ends: Ends::Succeeds, attempts_max: None, caught: false }
     }
 }
 
 impl Workload {
     /// The program of an execution.
     pub fn program(&self, execution: &str) -> Option<&Program> {
-        self.programs
-            .iter()
-            .find(|program| program.id.as_str() == execution)
+        self.programs.iter().find(|program| program.id.as_str() == execution)
     }
 
     /// One line of JSON for each program: the `program` lines of a schedule.
     pub fn to_lines(&self) -> Vec<String> {
-        let line = |program| {
-            serde_json::to_string(program).expect("a program holds nothing that JSON cannot")
-        };
+        let line = |program| serde_json::to_string(program).expect("a program holds nothing that JSON cannot");
         self.programs.iter().map(line).collect()
     }
 
@@ -251,9 +231,8 @@ impl Workload {
     pub fn from_lines<S: AsRef<str>>(lines: &[S]) -> Result<Self, WorkloadError> {
         let mut programs = Vec::with_capacity(lines.len());
         for (index, line) in lines.iter().enumerate() {
-            let program = serde_json::from_str(line.as_ref()).map_err(|error| {
-                WorkloadError::one(format!("program {}", index + 1), error.to_string())
-            })?;
+            let program = serde_json::from_str(line.as_ref())
+                .map_err(|error| WorkloadError::one(format!("program {}", index + 1), error.to_string()))?;
             programs.push(program);
         }
         let workload = Workload { programs };

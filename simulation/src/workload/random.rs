@@ -20,20 +20,13 @@ fn split_mix(state: &mut u64) -> u64 {
 impl Random {
     /// The source that `seed` stands for.
     pub fn new(mut seed: u64) -> Self {
-        Random {
-            state: std::array::from_fn(|_| split_mix(&mut seed)),
-        }
+        Random { state: std::array::from_fn(|_| split_mix(&mut seed)) }
     }
 
     /// An independent source for one purpose, so that a further draw for one does not shift what others see.
     pub fn fork(&self, purpose: u64) -> Self {
         let [a, b, c, d] = self.state;
-        Random::new(
-            a ^ b.rotate_left(16)
-                ^ c.rotate_left(32)
-                ^ d.rotate_left(48)
-                ^ split_mix(&mut purpose.clone()),
-        )
+        Random::new(a ^ b.rotate_left(16) ^ c.rotate_left(32) ^ d.rotate_left(48) ^ split_mix(&mut purpose.clone()))
     }
 
     /// The next 64 bits.
@@ -86,13 +79,8 @@ mod tests {
         assert_eq!(split_mix(&mut state), 6_457_827_717_110_365_317);
         assert_eq!(split_mix(&mut state), 3_203_168_211_198_807_973);
         // xoshiro256** from state 1, 2, 3, 4.
-        let mut random = Random {
-            state: [1, 2, 3, 4],
-        };
-        assert_eq!(
-            [random.bits(), random.bits(), random.bits()],
-            [11_520, 0, 1_509_978_240]
-        );
+        let mut random = Random { state: [1, 2, 3, 4] };
+        assert_eq!([random.bits(), random.bits(), random.bits()], [11_520, 0, 1_509_978_240]);
     }
 
     #[test]

@@ -20,10 +20,7 @@ fn a_body_that_runs_again_though_its_checkpoint_existed() {
     };
     story(1_350).breaks(
         CheckpointImmutable,
-        &[
-            "B entered the body of W1/1 again at 9,400 ms",
-            "its checkpoint existed at 1,350 ms",
-        ],
+        &["B entered the body of W1/1 again at 9,400 ms", "its checkpoint existed at 1,350 ms"],
     );
     Story::of(KEYED)
         .runs("A", "1", "v1")
@@ -43,21 +40,14 @@ fn a_later_step_proves_the_checkpoint_where_the_journal_cannot_be_read() {
         .fault("crash A")
         .at(700)
         .enters("B", "1")
-        .breaks(
-            CheckpointImmutable,
-            &["W1/2 had already been given its value at 500 ms"],
-        );
+        .breaks(CheckpointImmutable, &["W1/2 had already been given its value at 500 ms"]);
 }
 
 #[test]
 fn a_zombie_that_enters_after_another_settled_is_told_apart() {
     let story = |pause: &str| {
         let story = Story::of(KEYED).claims("A", 1).at(100);
-        let story = if pause.is_empty() {
-            story
-        } else {
-            story.fault(pause)
-        };
+        let story = if pause.is_empty() { story } else { story.fault(pause) };
         story
             .at(40_000)
             .claims("B", 2)
@@ -73,11 +63,11 @@ fn a_zombie_that_enters_after_another_settled_is_told_apart() {
 #[test]
 fn a_checkpoint_that_changes() {
     let story = |second: &str| {
-        Story::of(KEYED)
-            .runs("A", "1", "v1")
-            .checkpoints("A", "1", seen("v1"))
-            .at(10)
-            .checkpoints("A", "1", seen(second))
+        Story::of(KEYED).runs("A", "1", "v1").checkpoints("A", "1", seen("v1")).at(10).checkpoints(
+            "A",
+            "1",
+            seen(second),
+        )
     };
     story("v2").breaks(CheckpointImmutable, &["v1", "v2", "at 10 ms"]);
     story("v1").keeps(CheckpointImmutable);
@@ -95,12 +85,7 @@ fn the_customer_is_charged_twice() {
             .enters("B", "1")
             .effect("B", "1", key, applied)
     };
-    let evidence = [
-        "from A at 1,200 ms",
-        "from B at 9,400 ms",
-        "A never came out of its body",
-        "no checkpoint",
-    ];
+    let evidence = ["from A at 1,200 ms", "from B at 9,400 ms", "A never came out of its body", "no checkpoint"];
     story("W1/1/attempt-2", true).breaks(EffectOnceKeyed, &evidence);
     story("W1/1", false).keeps(EffectOnceKeyed);
 }
@@ -116,10 +101,7 @@ fn a_transactional_effect_twice_or_without_its_checkpoint() {
             .enters("B", "1")
             .effect("B", "1", "k", second)
     };
-    story(true).breaks(
-        EffectOnceTransactional,
-        &["A committed it at 0 ms and B at 90 ms"],
-    );
+    story(true).breaks(EffectOnceTransactional, &["A committed it at 0 ms and B at 90 ms"]);
     story(false).keeps(EffectOnceTransactional);
     Story::of(TRANSACTIONAL)
         .enters("A", "1")
@@ -131,63 +113,31 @@ fn a_transactional_effect_twice_or_without_its_checkpoint() {
 #[test]
 fn an_at_most_once_body_twice() {
     let crashed = || Story::of(ONCE).enters("A", "1").fault("crash A").at(80);
-    crashed().enters("B", "1").breaks(
-        BodyAtMostOnce,
-        &["A entered its body at 0 ms", "B entered it again at 80 ms"],
-    );
+    crashed().enters("B", "1").breaks(BodyAtMostOnce, &["A entered its body at 0 ms", "B entered it again at 80 ms"]);
     crashed().status(Status::Failed).keeps(BodyAtMostOnce);
 }
 
 #[test]
 fn what_may_have_happened_is_in_doubt() {
     let caught = r#"{"step":{"id":"1","kind":"at-most-once","caught":true}},{"step":{"id":"2","kind":"keyed"}}"#;
-    let story = |told: Seen| {
-        Story::of(caught)
-            .enters("A", "1")
-            .fault("crash A")
-            .at(80)
-            .enters_seeing("B", "2", &[("1", told)])
-    };
-    story(Seen::Failed).breaks(
-        InDoubtShown,
-        &["died in it at 0 ms", "At 80 ms it was called failed"],
-    );
+    let story =
+        |told: Seen| Story::of(caught).enters("A", "1").fault("crash A").at(80).enters_seeing("B", "2", &[("1", told)]);
+    story(Seen::Failed).breaks(InDoubtShown, &["died in it at 0 ms", "At 80 ms it was called failed"]);
     story(Seen::InDoubt).keeps(InDoubtShown);
 }
 
 #[test]
 fn a_known_success_is_run_again() {
-    let story = |gave: Gave| {
-        Story::of(KEYED)
-            .enters("A", "1")
-            .leaves("A", "1", gave)
-            .at(5_000)
-            .enters("A", "1")
-    };
-    story(Gave::Unencodable).breaks(
-        SuccessNeverRerun,
-        &["could not be encoded on A at 0 ms", "again at 5,000 ms"],
-    );
+    let story = |gave: Gave| Story::of(KEYED).enters("A", "1").leaves("A", "1", gave).at(5_000).enters("A", "1");
+    story(Gave::Unencodable).breaks(SuccessNeverRerun, &["could not be encoded on A at 0 ms", "again at 5,000 ms"]);
     story(value_of("v1")).breaks(SuccessNeverRerun, &["no fault came between"]);
     story(Gave::Failure).leaves_open(SuccessNeverRerun, "no body succeeded");
     // The crash before the checkpoint excuses it.
     let crashed = || Story::of(KEYED).runs("A", "1", "v1").fault("crash A");
-    crashed()
-        .at(5_000)
-        .enters("B", "1")
-        .leaves_open(SuccessNeverRerun, "no body succeeded on a healthy worker");
+    crashed().at(5_000).enters("B", "1").leaves_open(SuccessNeverRerun, "no body succeeded on a healthy worker");
     // A checkpoint that cannot be decoded does not.
-    let settled = || {
-        Story::of(KEYED)
-            .runs("A", "1", "v1")
-            .checkpoints("A", "1", seen("v1"))
-            .fault("crash A")
-    };
-    settled()
-        .fault("decode W1/1")
-        .at(9_000)
-        .enters("B", "1")
-        .breaks(SuccessNeverRerun, &["no longer be decoded"]);
+    let settled = || Story::of(KEYED).runs("A", "1", "v1").checkpoints("A", "1", seen("v1")).fault("crash A");
+    settled().fault("decode W1/1").at(9_000).enters("B", "1").breaks(SuccessNeverRerun, &["no longer be decoded"]);
 }
 
 #[test]
@@ -212,10 +162,7 @@ fn a_replay_that_saw_something_else() {
             .at(70)
             .enters_seeing("B", "2", &[("1", seen(again))])
     };
-    story("v2").breaks(
-        ReplayFaithful,
-        &["v1", "at 0 ms (on A)", "v2", "at 70 ms (on B)"],
-    );
+    story("v2").breaks(ReplayFaithful, &["v1", "at 0 ms (on A)", "v2", "at 70 ms (on B)"]);
     story("v1").keeps(ReplayFaithful);
     Story::of(TWO_KEYED)
         .runs("A", "1", "v1")

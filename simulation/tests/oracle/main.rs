@@ -10,7 +10,6 @@ mod story;
 mod timers;
 
 pub(crate) const KEYED: &str = r#"{"step":{"id":"1","kind":"keyed"}}"#;
-pub(crate) const TWO_KEYED: &str =
-    r#"{"step":{"id":"1","kind":"keyed"}},{"step":{"id":"2","kind":"keyed"}}"#;
+pub(crate) const TWO_KEYED: &str = r#"{"step":{"id":"1","kind":"keyed"}},{"step":{"id":"2","kind":"keyed"}}"#;
 pub(crate) const ONCE: &str = r#"{"step":{"id":"1","kind":"at-most-once"}}"#;
 pub(crate) const TRANSACTIONAL: &str = r#"{"step":{"id":"1","kind":"transactional"}}"#;

@@ -29,29 +29,10 @@ fn step(id: &str) -> StepName {
 impl Story {
     /// `body` is the program's body in JSON, without its brackets. W1 is started at 0.
     pub fn of(body: &str) -> Self {
-        let workload =
-            Workload::from_lines(&[format!(r#"{{"id":"W1","body":[{body}]}}"#)]).unwrap();
-        let header = Header {
-            subject: "by hand".into(),
-            seed: None,
-            workers: vec![name("A"), name("B")],
-            workload,
-        };
-        let settings = Settings {
-            recovery_ms: Some(60_000),
-            slack_ms: 100,
-            ..Settings::default()
-        };
-        let story = Story {
-            history: History {
-                header,
-                records: Vec::new(),
-            },
-            at_ms: 0,
-            bodies: 0,
-            calls: 0,
-            settings,
-        };
+        let workload = Workload::from_lines(&[format!(r#"{{"id":"W1","body":[{body}]}}"#)]).unwrap();
+        let header = Header { subject: "by hand".into(), seed: None, workers: vec![name("A"), name("B")], workload };
+        let settings = Settings { recovery_ms: Some(60_000), slack_ms: 100, ..Settings::default() };
+        let story = Story { history: History { header, records: Vec::new() }, at_ms: 0, bodies: 0, calls: 0, settings };
         story.call(Op::Start, Phase::Ok, None)
     }
 
@@ -62,34 +43,22 @@ impl Story {
     }
 
     pub fn push(mut self, who: &str, what: What) -> Self {
-        self.history.records.push(Record {
-            at_ms: self.at_ms,
-            who: who.into(),
-            what,
-        });
+        self.history.records.push(Record { at_ms: self.at_ms, who: who.into(), what });
         self
     }
 
     pub fn call(mut self, op: Op, phase: Phase, status: Option<Status>) -> Self {
         self.calls += 1;
         let call = Call::invoked(self.calls, op, &name("W1"));
-        let answer = Call {
-            status,
-            ..call.answered(phase)
-        };
-        self.push("client", What::Call(call))
-            .push("client", What::Call(answer))
+        let answer = Call { status, ..call.answered(phase) };
+        self.push("client", What::Call(call)).push("client", What::Call(answer))
     }
 
     pub fn start_other(mut self, phase: Phase) -> Self {
         self.calls += 1;
-        let call = Call {
-            other_input: true,
-            ..Call::invoked(self.calls, Op::Start, &name("W1"))
-        };
+        let call = Call { other_input: true, ..Call::invoked(self.calls, Op::Start, &name("W1")) };
         let answer = call.answered(phase);
-        self.push("client", What::Call(call))
-            .push("client", What::Call(answer))
+        self.push("client", What::Call(call)).push("client", What::Call(answer))
     }
 
     pub fn status(self, status: Status) -> Self {
@@ -103,41 +72,21 @@ impl Story {
 
     pub fn enters_seeing(mut self, who: &str, id: &str, saw: &[(&str, Seen)]) -> Self {
         self.bodies += 1;
-        let saw: BTreeMap<_, _> = saw
-            .iter()
-            .map(|(step, seen)| (name(step), seen.clone()))
-            .collect();
-        let entered = Entered {
-            step: step(id),
-            body: self.bodies,
-            attempt: None,
-            other_input: false,
-            saw,
-        };
+        let saw: BTreeMap<_, _> = saw.iter().map(|(step, seen)| (name(step), seen.clone())).collect();
+        let entered = Entered { step: step(id), body: self.bodies, attempt: None, other_input: false, saw };
         self.push(who, What::Entered(entered))
     }
 
     pub fn enters_for_other_input(mut self, who: &str, id: &str) -> Self {
         self.bodies += 1;
-        let entered = Entered {
-            step: step(id),
-            body: self.bodies,
-            attempt: None,
-            other_input: true,
-            saw: BTreeMap::new(),
-        };
+        let entered =
+            Entered { step: step(id), body: self.bodies, attempt: None, other_input: true, saw: BTreeMap::new() };
         self.push(who, What::Entered(entered))
     }
 
     /// The effect of the body entered last.
     pub fn effect(self, who: &str, id: &str, key: &str, applied: bool) -> Self {
-        let effect = Effect {
-            step: step(id),
-            body: self.bodies,
-            key: Some(key.into()),
-            epoch: None,
-            applied,
-        };
+        let effect = Effect { step: step(id), body: self.bodies, key: Some(key.into()), epoch: None, applied };
         self.push(who, What::Effect(effect))
     }
 
@@ -148,21 +97,12 @@ impl Story {
     }
 
     pub fn leaves_body(self, who: &str, id: &str, body: u64, gave: Gave) -> Self {
-        self.push(
-            who,
-            What::Left {
-                step: step(id),
-                body,
-                gave,
-            },
-        )
+        self.push(who, What::Left { step: step(id), body, gave })
     }
 
     /// Enters and leaves with a value, with an effect under the key `key`.
     pub fn runs(self, who: &str, id: &str, value_: &str) -> Self {
-        self.enters(who, id)
-            .effect(who, id, id, true)
-            .leaves(who, id, value_of(value_))
+        self.enters(who, id).effect(who, id, id, true).leaves(who, id, value_of(value_))
     }
 
     pub fn fails(self, who: &str, id: &str) -> Self {
@@ -179,41 +119,16 @@ impl Story {
     }
 
     pub fn claims(self, who: &str, epoch: u64) -> Self {
-        self.journal(
-            who,
-            Journal::Claimed {
-                execution: name("W1"),
-                epoch: Some(epoch),
-            },
-        )
+        self.journal(who, Journal::Claimed { execution: name("W1"), epoch: Some(epoch) })
     }
 
     pub fn checkpoints(self, who: &str, id: &str, seen: Seen) -> Self {
-        self.journal(
-            who,
-            Journal::Checkpoint {
-                step: step(id),
-                seen,
-            },
-        )
+        self.journal(who, Journal::Checkpoint { step: step(id), seen })
     }
 
-    pub fn rows(
-        self,
-        rows_per_step_max: u32,
-        open_steps: u32,
-        contradiction: Option<&str>,
-    ) -> Self {
+    pub fn rows(self, rows_per_step_max: u32, open_steps: u32, contradiction: Option<&str>) -> Self {
         let contradiction = contradiction.map(str::to_owned);
-        self.journal(
-            "store",
-            Journal::Rows {
-                execution: name("W1"),
-                rows_per_step_max,
-                open_steps,
-                contradiction,
-            },
-        )
+        self.journal("store", Journal::Rows { execution: name("W1"), rows_per_step_max, open_steps, contradiction })
     }
 
     pub fn healed(self) -> Self {
@@ -239,26 +154,13 @@ impl Story {
     pub fn breaks(self, property: Property, texts: &[&str]) {
         let (history, judgements) = self.judged();
         let verdict = &judgements.of(property).unwrap().verdict;
-        let Verdict::Broken { findings, .. } = verdict else {
-            panic!("{property} did not fall: {verdict:?}")
-        };
+        let Verdict::Broken { findings, .. } = verdict else { panic!("{property} did not fall: {verdict:?}") };
         let explanation = &findings[0].explanation;
         for text in texts {
-            assert!(
-                explanation.contains(text),
-                "{text:?} is missing in: {explanation}"
-            );
+            assert!(explanation.contains(text), "{text:?} is missing in: {explanation}");
         }
-        assert!(
-            findings
-                .iter()
-                .all(|finding| finding.first <= finding.second)
-        );
-        assert!(
-            findings
-                .iter()
-                .all(|finding| finding.second < history.records.len())
-        );
+        assert!(findings.iter().all(|finding| finding.first <= finding.second));
+        assert!(findings.iter().all(|finding| finding.second < history.records.len()));
     }
 
     /// The property holds over at least one case.
@@ -266,10 +168,7 @@ impl Story {
     pub fn keeps(self, property: Property) {
         let (_, judgements) = self.judged();
         let verdict = &judgements.of(property).unwrap().verdict;
-        assert!(
-            matches!(verdict, Verdict::Kept { over } if *over > 0),
-            "{property}: {verdict:?}"
-        );
+        assert!(matches!(verdict, Verdict::Kept { over } if *over > 0), "{property}: {verdict:?}");
     }
 
     /// Nothing is said of the property, for a reason that holds this text.
@@ -277,10 +176,7 @@ impl Story {
     pub fn leaves_open(self, property: Property, text: &str) {
         let (_, judgements) = self.judged();
         let verdict = &judgements.of(property).unwrap().verdict;
-        assert!(
-            matches!(verdict, Verdict::NotTested { why } if why.contains(text)),
-            "{property}: {verdict:?}"
-        );
+        assert!(matches!(verdict, Verdict::NotTested { why } if why.contains(text)), "{property}: {verdict:?}");
     }
 }
 

@@ -50,14 +50,8 @@ struct Toy<'a> {
 }
 
 pub(crate) fn run(seed: u64, bug: Bug) -> History {
-    let workload = Workload::generate(
-        seed,
-        &Shape {
-            executions: 1,
-            swarm: seed.is_multiple_of(2),
-            ..Shape::default()
-        },
-    );
+    let workload =
+        Workload::generate(seed, &Shape { executions: 1, swarm: seed.is_multiple_of(2), ..Shape::default() });
     let program = &workload.programs[0];
     let mut toy = Toy {
         random: Random::new(seed).fork(1),
@@ -76,24 +70,12 @@ pub(crate) fn run(seed: u64, bug: Bug) -> History {
     let mut records = toy.records;
     records.sort_by_key(|record| record.at_ms);
     let workers = vec![Name::worker(0), Name::worker(1)];
-    History {
-        header: Header {
-            subject: "toy".into(),
-            seed: Some(seed),
-            workers,
-            workload,
-        },
-        records,
-    }
+    History { header: Header { subject: "toy".into(), seed: Some(seed), workers, workload }, records }
 }
 
 impl Toy<'_> {
     fn push(&mut self, who: &str, what: What) {
-        self.records.push(Record {
-            at_ms: self.now_ms,
-            who: who.into(),
-            what,
-        });
+        self.records.push(Record { at_ms: self.now_ms, who: who.into(), what });
     }
 
     fn worker(&mut self, what: What) {
@@ -112,22 +94,14 @@ impl Toy<'_> {
         change(&mut answer);
         call.other_input = answer.other_input;
         for call in [call, answer] {
-            self.records.push(Record {
-                at_ms,
-                who: "client".into(),
-                what: What::Call(call),
-            });
+            self.records.push(Record { at_ms, who: "client".into(), what: What::Call(call) });
         }
     }
 
     fn live(&mut self) {
         self.call(self.now_ms, Op::Start, |_| {});
         for again in &self.program.starts_again {
-            let phase = if again.other_input {
-                Phase::Failed
-            } else {
-                Phase::Ok
-            };
+            let phase = if again.other_input { Phase::Failed } else { Phase::Ok };
             self.call(again.at_ms, Op::Start, |call| {
                 call.other_input = again.other_input;
                 call.phase = phase;
@@ -144,21 +118,13 @@ impl Toy<'_> {
                 status = Status::Failed;
             }
             let execution = self.program.id.clone();
-            self.journal(Journal::Status {
-                execution: execution.clone(),
-                status,
-            });
+            self.journal(Journal::Status { execution: execution.clone(), status });
             let saw = std::mem::take(&mut self.saw);
             self.call(self.now_ms, Op::Result, |call| {
                 call.status = Some(status);
                 call.saw = saw;
             });
-            self.journal(Journal::Rows {
-                execution,
-                rows_per_step_max: 1,
-                open_steps: 0,
-                contradiction: None,
-            });
+            self.journal(Journal::Rows { execution, rows_per_step_max: 1, open_steps: 0, contradiction: None });
         }
         self.push("nemesis", What::Healed);
         self.now_ms += 10_000_000;
@@ -168,31 +134,18 @@ impl Toy<'_> {
     fn claim(&mut self) {
         self.epoch += u64::from(self.bug != Bug::EpochNeverRaised || self.epoch == 0);
         let epoch = Some(self.epoch);
-        self.journal(Journal::Claimed {
-            execution: self.program.id.clone(),
-            epoch,
-        });
+        self.journal(Journal::Claimed { execution: self.program.id.clone(), epoch });
     }
 
     fn crash(&mut self) -> Result<(), Stop> {
         let dead = Name::worker(self.owner);
-        self.push(
-            "nemesis",
-            What::Fault {
-                event: format!("fault crash {dead}").parse().unwrap(),
-            },
-        );
+        self.push("nemesis", What::Fault { event: format!("fault crash {dead}").parse().unwrap() });
         if self.bug == Bug::NobodyTakesOver {
             return Err(Stop::Orphaned);
         }
         self.owner = 1 - self.owner;
         self.now_ms += LEASE_MS;
-        self.push(
-            "nemesis",
-            What::Fault {
-                event: format!("fault restart {dead}").parse().unwrap(),
-            },
-        );
+        self.push("nemesis", What::Fault { event: format!("fault restart {dead}").parse().unwrap() });
         self.claim();
         Ok(())
     }
@@ -201,15 +154,8 @@ impl Toy<'_> {
         for item in &self.program.body {
             if let Item::Sleep(sleep) = item {
                 let step = self.program.step_name(&sleep.id);
-                self.journal(Journal::TimerSet {
-                    step: step.clone(),
-                    due_ms: self.now_ms + sleep.ms,
-                });
-                self.now_ms += if self.bug == Bug::ShortSleep {
-                    sleep.ms / 2
-                } else {
-                    sleep.ms
-                };
+                self.journal(Journal::TimerSet { step: step.clone(), due_ms: self.now_ms + sleep.ms });
+                self.now_ms += if self.bug == Bug::ShortSleep { sleep.ms / 2 } else { sleep.ms };
                 self.journal(Journal::TimerFired { step });
             }
             for step in item.steps() {
@@ -237,11 +183,7 @@ impl Toy<'_> {
         }
         let name = self.program.step_name(&step.id);
         for attempt in 1..=attempts_max {
-            if self
-                .program
-                .cancel_at_ms
-                .is_some_and(|at_ms| at_ms <= self.now_ms)
-            {
+            if self.program.cancel_at_ms.is_some_and(|at_ms| at_ms <= self.now_ms) {
                 return Err(Stop::Ended(Status::Cancelled));
             }
             let dies = self.random.percent(15);
@@ -255,31 +197,17 @@ impl Toy<'_> {
             };
             if let Some(seen) = seen {
                 self.now_ms += 5;
-                self.journal(Journal::Checkpoint {
-                    step: name.clone(),
-                    seen: seen.clone(),
-                });
+                self.journal(Journal::Checkpoint { step: name.clone(), seen: seen.clone() });
                 if self.bug == Bug::RunsAgainAfterCheckpoint && matches!(seen, Seen::Value(_)) {
                     self.attempt(step, attempt, false)?;
                 }
                 let forgotten = Seen::Value("null".into());
-                return Ok(if self.bug == Bug::ForgetsTheValue {
-                    forgotten
-                } else {
-                    seen
-                });
+                return Ok(if self.bug == Bug::ForgetsTheValue { forgotten } else { seen });
             }
-            let exponent = if self.bug == Bug::BackoffFalls {
-                3 - attempt.min(3)
-            } else {
-                attempt - 1
-            };
+            let exponent = if self.bug == Bug::BackoffFalls { 3 - attempt.min(3) } else { attempt - 1 };
             self.now_ms += (1_000 << exponent).min(8_000);
         }
-        self.journal(Journal::Checkpoint {
-            step: name,
-            seen: Seen::Failed,
-        });
+        self.journal(Journal::Checkpoint { step: name, seen: Seen::Failed });
         Ok(Seen::Failed)
     }
 
@@ -305,13 +233,7 @@ impl Toy<'_> {
                 _ => name.to_string(),
             };
             let applied = self.keys.insert(key.clone());
-            let effect = Effect {
-                step: name.clone(),
-                body,
-                key: Some(key),
-                epoch: Some(self.epoch),
-                applied,
-            };
+            let effect = Effect { step: name.clone(), body, key: Some(key), epoch: Some(self.epoch), applied };
             self.worker(What::Effect(effect));
         }
         if dies && self.random.percent(50) {
@@ -326,11 +248,7 @@ impl Toy<'_> {
             BodyEnd::FailsFinally => (Gave::FinalFailure, Some(Seen::Failed)),
             BodyEnd::Unencodable => (Gave::Unencodable, Some(Seen::Failed)),
         };
-        self.worker(What::Left {
-            step: name,
-            body,
-            gave,
-        });
+        self.worker(What::Left { step: name, body, gave });
         if dies {
             self.crash()?;
             return Ok(None);

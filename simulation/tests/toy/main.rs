@@ -26,29 +26,15 @@ fn a_right_engine_is_never_accused() {
     for seed in 1..3_000 {
         let history = run(seed, Bug::None);
         let judgements = judge(&history, &contract);
-        let accused: Vec<_> = judgements
-            .broken()
-            .map(|finding| &finding.explanation)
-            .collect();
-        assert!(
-            accused.is_empty(),
-            "seed {seed}: {accused:?}\n{}",
-            history.to_text()
-        );
+        let accused: Vec<_> = judgements.broken().map(|finding| &finding.explanation).collect();
+        assert!(accused.is_empty(), "seed {seed}: {accused:?}\n{}", history.to_text());
         all = all.merge(judgements);
     }
     // It must have been judged, too: a toy in which nothing happens passes everything.
     for judgement in &all.judgements {
         let judged = matches!(judgement.verdict, Verdict::Kept { over } if over >= 50);
-        let impossible = [
-            Property::CanComplete,
-            Property::StatusLegal,
-            Property::OrphansRecovered,
-        ];
-        assert!(
-            judged || impossible.contains(&judgement.property),
-            "{judgement:?}"
-        );
+        let impossible = [Property::CanComplete, Property::StatusLegal, Property::OrphansRecovered];
+        assert!(judged || impossible.contains(&judgement.property), "{judgement:?}");
     }
 }
 
@@ -72,15 +58,9 @@ fn every_planted_bug_is_found_by_its_property() {
     ];
     let contract = contract();
     for (bug, property) in planted {
-        let falls = |seed: &u64| {
-            judge(&run(*seed, bug), &contract)
-                .broken()
-                .any(|finding| finding.property == property)
-        };
-        assert!(
-            (0..500).any(|seed| falls(&seed)),
-            "{bug:?} is not found by {property}"
-        );
+        let falls =
+            |seed: &u64| judge(&run(*seed, bug), &contract).broken().any(|finding| finding.property == property);
+        assert!((0..500).any(|seed| falls(&seed)), "{bug:?} is not found by {property}");
     }
 }
 
@@ -98,10 +78,7 @@ fn a_torn_history_is_judged_without_a_panic() {
                 .filter(|(index, _)| index % keep != 1)
                 .map(|(_, record)| record.clone())
                 .collect();
-            let torn = History {
-                header: whole.header.clone(),
-                records,
-            };
+            let torn = History { header: whole.header.clone(), records };
             let judgements = judge(&torn, &contract);
             for finding in judgements.broken() {
                 assert!(finding.first < torn.records.len() && finding.second < torn.records.len());

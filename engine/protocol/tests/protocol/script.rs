@@ -142,9 +142,9 @@ impl Script {
             }
             other => words.fail(other),
         };
-        let same_input = !words.takes("other_input");
+        let input = !words.takes("other_input");
         let before = self.store.clone();
-        let message = Message { command, step, same_input };
+        let message = Message { command, step, input };
         let answer = self.store.send(&Reference, &message, self.now).unwrap_or_else(|defect| panic!("{defect:?}"));
         if let (Some(worker), Ok(Reply::Claimed { epoch, .. })) = (worker, &answer) {
             self.epochs.insert(worker, *epoch);

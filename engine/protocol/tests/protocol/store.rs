@@ -15,8 +15,8 @@ pub struct Message {
     pub command: Command,
     /// The number of the step it is about; zero for none.
     pub step: u32,
-    /// For a start: whether it brings the input that the execution was first started with.
-    pub same_input: bool,
+    /// For a start: which of two inputs it brings.
+    pub input: bool,
 }
 
 /// A property that does not hold, and of what.
@@ -45,6 +45,8 @@ pub const WRITES_FIT: &str = "a write fits the rows that it was decided on";
 pub struct Store {
     /// The execution's row.
     pub execution: Option<Execution>,
+    /// The input it was started with.
+    pub input: Option<bool>,
     /// The rows of its steps, by number: the unique key.
     pub steps: BTreeMap<u32, Step>,
 }
@@ -59,7 +61,7 @@ impl Store {
             }
             _ => self.steps.get(&message.step),
         };
-        Rows { execution: self.execution, step: step.copied(), same_input: message.same_input }
+        Rows { execution: self.execution, step: step.copied(), same_input: self.input == Some(message.input) }
     }
 
     /// Decides a message and applies the commit, checking the invariants on both sides of it.
@@ -100,20 +102,20 @@ impl Store {
         if commit.guard != self.epoch() {
             return misfit("the guard fails");
         }
-        match commit.step {
-            Some(StepWrite::Insert(step)) => {
-                if self.steps.insert(key(message, self), step).is_some() {
-                    return misfit("the unique key is taken");
-                }
-            }
-            Some(StepWrite::Update(step)) => {
-                if self.steps.insert(key(message, self), step).is_none() {
-                    return misfit("there is no row to update");
-                }
-            }
-            None => {}
+        let number = key(message, self);
+        let taken = match commit.step {
+            Some(StepWrite::Insert(step)) => self.steps.insert(number, step).map(|_| "the unique key is taken"),
+            Some(StepWrite::Update(step)) => match self.steps.insert(number, step) {
+                Some(_) => None,
+                None => Some("there is no row to update"),
+            },
+            None => None,
+        };
+        if let Some(why) = taken {
+            return misfit(why);
         }
         if let Some(execution) = commit.execution {
+            self.input.get_or_insert(message.input);
             self.execution = Some(execution);
         }
         if commit.abandon_open {

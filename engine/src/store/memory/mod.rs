@@ -162,7 +162,7 @@ impl Backend for MemoryBackend {
     fn identity(&mut self, key: ExecutionKey) -> Result<Identity, StoreError> {
         let record = self.execution(key)?;
         let (id, workflow, input) = (record.id.clone(), record.workflow.to_string(), record.input.to_vec());
-        Ok(Identity { id, workflow, input })
+        Ok(Identity { row: record.row, id, workflow, input })
     }
 
     fn journal(&mut self, key: ExecutionKey, _owner: &Execution) -> Result<Vec<JournalStep>, StoreError> {
@@ -228,8 +228,8 @@ impl Backend for MemoryBackend {
 
     fn update_execution(&mut self, update: ExecutionUpdate<'_>) -> Result<(), StoreError> {
         let mut record = self.execution(update.key)?.clone();
-        if record.row.epoch != update.guard {
-            return Err(missing(format!("execution with key {} and epoch {}", update.key.0, update.guard.0)));
+        if record.row.epoch != update.before.epoch {
+            return Err(missing(format!("execution with key {} and epoch {}", update.key.0, update.before.epoch.0)));
         }
         record.row = *update.row;
         record.ended_at = update.ended_at;

@@ -37,9 +37,7 @@ struct Remains {
 
 impl<M: Checkable> Context<'_, M> {
     pub(super) fn livelock(&self) -> Answer<M> {
-        let ends = self.close(&self.graph.done, Joins::OnNone, |role, is_in| {
-            !is_in && role == Role::Step
-        })?;
+        let ends = self.close(&self.graph.done, Joins::OnNone, |role, is_in| !is_in && role == Role::Step)?;
         let count = ends.zeros().count();
         if count == 0 {
             return Ok(None);
@@ -49,10 +47,7 @@ impl<M: Checkable> Context<'_, M> {
         for component in remains.steps.cycles() {
             if let Some(tour) = self.fair_tour(&remains, &component)? {
                 let entry = remains.members[component[0] as usize];
-                let stem = self
-                    .replayer
-                    .path(&self.graph.path_to(entry))
-                    .ok_or(Why::NotReproducible)?;
+                let stem = self.replayer.path(&self.graph.path_to(entry)).ok_or(Why::NotReproducible)?;
                 let trace = self.go_round(stem, &tour).ok_or(Why::NotReproducible)?;
                 let length = trace.steps.len() - trace.cycle_start.unwrap_or(0);
                 return Ok(Some((
@@ -65,10 +60,7 @@ impl<M: Checkable> Context<'_, M> {
     }
 
     fn remains(&self, members: Vec<u32>) -> Remains {
-        let mut steps = Digraph {
-            starts: vec![0],
-            targets: Vec::new(),
-        };
+        let mut steps = Digraph { starts: vec![0], targets: Vec::new() };
         let (mut block, mut loaded) = (Block::default(), None);
         for &id in &members {
             let at = id as usize / WORD;
@@ -89,19 +81,13 @@ impl<M: Checkable> Context<'_, M> {
     }
 
     /// A cycle from the first state of the component that is fair to every class; `None` if none is.
-    fn fair_tour(
-        &self,
-        remains: &Remains,
-        component: &[u32],
-    ) -> Result<Option<Vec<Hop<M::Packed>>>, Why> {
+    fn fair_tour(&self, remains: &Remains, component: &[u32]) -> Result<Option<Vec<Hop<M::Packed>>>, Why> {
         let classes = self.classes(remains, component);
         if classes.enabled_always != 0 || classes.disabled_at.iter().any(Option::is_some) {
             if self.options.symmetry {
                 return Err(Why::FairnessUnderSymmetry);
             }
-            if (0..64).any(|class| {
-                classes.enabled_always >> class & 1 == 1 && classes.taken[class].is_none()
-            }) {
+            if (0..64).any(|class| classes.enabled_always >> class & 1 == 1 && classes.taken[class].is_none()) {
                 return Ok(None);
             }
         }
@@ -110,10 +96,7 @@ impl<M: Checkable> Context<'_, M> {
         let stored = |node: u32| self.graph.states[remains.members[node as usize] as usize];
         let (mut here, mut hops) = (entry, Vec::new());
         let go = |here: &mut u32, to: u32, hops: &mut Vec<Hop<M::Packed>>| {
-            let path = remains
-                .steps
-                .path(*here, to, inside)
-                .expect("a component is strongly connected");
+            let path = remains.steps.path(*here, to, inside).expect("a component is strongly connected");
             hops.extend(path.into_iter().map(|node| (stored(node), None)));
             *here = to;
         };
@@ -138,11 +121,7 @@ impl<M: Checkable> Context<'_, M> {
     }
 
     fn classes(&self, remains: &Remains, component: &[u32]) -> Classes {
-        let mut classes = Classes {
-            enabled_always: u64::MAX,
-            disabled_at: vec![None; 64],
-            taken: vec![None; 64],
-        };
+        let mut classes = Classes { enabled_always: u64::MAX, disabled_at: vec![None; 64], taken: vec![None; 64] };
         let (mut actions, mut enabled_somewhere) = (Vec::new(), 0);
         let model = self.replayer.model;
         for &node in component {
@@ -160,14 +139,9 @@ impl<M: Checkable> Context<'_, M> {
                 };
                 enabled |= 1 << class;
                 if role == Role::Step && classes.taken[class as usize].is_none() {
-                    let target = self
-                        .graph
-                        .table
-                        .find(&self.replayer.stored(&to), &self.graph.states);
+                    let target = self.graph.table.find(&self.replayer.stored(&to), &self.graph.states);
                     let target = target.and_then(|id| remains.members.binary_search(&id).ok());
-                    let target = target
-                        .map(|at| at as u32)
-                        .filter(|at| component.binary_search(at).is_ok());
+                    let target = target.map(|at| at as u32).filter(|at| component.binary_search(at).is_ok());
                     classes.taken[class as usize] = target.map(|target| (node, target));
                 }
             }
@@ -190,10 +164,7 @@ impl<M: Checkable> Context<'_, M> {
         let first = trace.steps.len();
         for round in 0..ROUNDS_MAX {
             let starts = (0..round).map(|round| first + round * tour.len());
-            if let Some(start) = starts
-                .into_iter()
-                .find(|&start| trace.state(start) == trace.last())
-            {
+            if let Some(start) = starts.into_iter().find(|&start| trace.state(start) == trace.last()) {
                 trace.cycle_start = Some(start);
                 return Some(trace);
             }

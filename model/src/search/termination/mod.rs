@@ -32,31 +32,12 @@ type Answer<M> = Result<Option<(String, Trace<M>)>, Why>;
 
 impl<M: Checkable> Context<'_, M> {
     /// Runs the passes that were asked for. On a graph that is not whole they are not sound, and are not run.
-    pub(super) fn run(
-        &self,
-        is_whole: bool,
-        shown: &mut Vec<(Finding, Trace<M>)>,
-        why: &mut Option<Why>,
-    ) -> Vec<Pass> {
+    pub(super) fn run(&self, is_whole: bool, shown: &mut Vec<(Finding, Trace<M>)>, why: &mut Option<Why>) -> Vec<Pass> {
         let wanted = self.options.passes;
         vec![
             self.judged_before(Kind::Stuck, wanted.stuck, is_whole, shown),
-            self.pass(
-                Kind::CannotRecover,
-                wanted.recover,
-                is_whole,
-                shown,
-                why,
-                Self::recover,
-            ),
-            self.pass(
-                Kind::FairLivelock,
-                wanted.livelock,
-                is_whole,
-                shown,
-                why,
-                Self::livelock,
-            ),
+            self.pass(Kind::CannotRecover, wanted.recover, is_whole, shown, why, Self::recover),
+            self.pass(Kind::FairLivelock, wanted.livelock, is_whole, shown, why, Self::livelock),
             if self.has_rank {
                 self.judged_before(Kind::Rank, wanted.rank, is_whole, shown)
             } else {
@@ -65,13 +46,7 @@ impl<M: Checkable> Context<'_, M> {
         ]
     }
 
-    fn judged_before(
-        &self,
-        kind: Kind,
-        wanted: bool,
-        is_whole: bool,
-        shown: &[(Finding, Trace<M>)],
-    ) -> Pass {
+    fn judged_before(&self, kind: Kind, wanted: bool, is_whole: bool, shown: &[(Finding, Trace<M>)]) -> Pass {
         let outcome = if !wanted {
             return not_run(kind, "not asked for");
         } else if shown.iter().any(|(finding, _)| finding.kind == kind) {
@@ -81,12 +56,7 @@ impl<M: Checkable> Context<'_, M> {
         } else {
             return not_run(kind, NOT_WHOLE);
         };
-        Pass {
-            name: kind.tier(),
-            outcome,
-            sweeps: 0,
-            seconds: 0.0,
-        }
+        Pass { name: kind.tier(), outcome, sweeps: 0, seconds: 0.0 }
     }
 
     fn pass(
@@ -126,12 +96,7 @@ impl<M: Checkable> Context<'_, M> {
 
     /// Whether the run may go on and allocate `bytes` more.
     fn may_go_on(&self, bytes: usize) -> Result<(), Why> {
-        let Options {
-            stop,
-            time_max,
-            memory_bytes_max,
-            ..
-        } = self.options;
+        let Options { stop, time_max, memory_bytes_max, .. } = self.options;
         if stop.as_ref().is_some_and(|stop| stop.load(Relaxed)) {
             return Err(Why::Stopped);
         }
@@ -148,10 +113,5 @@ impl<M: Checkable> Context<'_, M> {
 const NOT_WHOLE: &str = "the graph is not whole";
 
 fn not_run(kind: Kind, why: &'static str) -> Pass {
-    Pass {
-        name: kind.tier(),
-        outcome: PassOutcome::NotRun(why),
-        sweeps: 0,
-        seconds: 0.0,
-    }
+    Pass { name: kind.tier(), outcome: PassOutcome::NotRun(why), sweeps: 0, seconds: 0.0 }
 }

@@ -10,9 +10,7 @@ use crate::search::report::Why;
 impl<M: Checkable> Context<'_, M> {
     pub(super) fn recover(&self) -> Answer<M> {
         let graph = self.graph;
-        let recovers = self.close(&graph.done, Joins::OnAny, |role, is_in| {
-            is_in && role != Role::Fault
-        })?;
+        let recovers = self.close(&graph.done, Joins::OnAny, |role, is_in| is_in && role != Role::Fault)?;
         // States are numbered breadth first, so the first that is left has the shortest path.
         let Some(lost) = recovers.zeros().next() else {
             return Ok(None);
@@ -23,10 +21,7 @@ impl<M: Checkable> Context<'_, M> {
         } else {
             "no way leads from here to done"
         };
-        let trace = self
-            .replayer
-            .path(&graph.path_to(lost as u32))
-            .ok_or(Why::NotReproducible)?;
+        let trace = self.replayer.path(&graph.path_to(lost as u32)).ok_or(Why::NotReproducible)?;
         Ok(Some((text.to_string(), trace)))
     }
 }

@@ -53,14 +53,9 @@ impl Digraph {
                     }
                 }
                 if !called && low[at] == index[at] {
-                    let start = stack
-                        .iter()
-                        .rposition(|&member| member == node)
-                        .expect("it is on the stack");
+                    let start = stack.iter().rposition(|&member| member == node).expect("it is on the stack");
                     let mut component = stack.split_off(start);
-                    component
-                        .iter()
-                        .for_each(|&member| is_on_stack[member as usize] = false);
+                    component.iter().for_each(|&member| is_on_stack[member as usize] = false);
                     if component.len() > 1 || self.of(node).contains(&node) {
                         component.sort_unstable();
                         components.push(component);
@@ -73,12 +68,7 @@ impl Digraph {
     }
 
     /// A shortest path of at least one edge from `from` to `to` whose nodes all satisfy `inside`; without `from`.
-    pub(super) fn path(
-        &self,
-        from: u32,
-        to: u32,
-        inside: impl Fn(u32) -> bool,
-    ) -> Option<Vec<u32>> {
+    pub(super) fn path(&self, from: u32, to: u32, inside: impl Fn(u32) -> bool) -> Option<Vec<u32>> {
         let mut parents = std::collections::HashMap::new();
         let mut queue = std::collections::VecDeque::from([from]);
         while let Some(node) = queue.pop_front() {
@@ -111,10 +101,7 @@ mod tests {
     #[test]
     fn finds_loops_and_components_but_no_trees() {
         // 0 -> 1 <-> 2, 0 -> 3 -> 4, 4 -> 4, 5 -> 0
-        let graph = Digraph {
-            starts: vec![0, 2, 3, 4, 5, 6, 7],
-            targets: vec![1, 3, 2, 1, 4, 4, 0],
-        };
+        let graph = Digraph { starts: vec![0, 2, 3, 4, 5, 6, 7], targets: vec![1, 3, 2, 1, 4, 4, 0] };
         assert_eq!(graph.cycles(), [vec![1, 2], vec![4]]);
         assert_eq!(graph.path(1, 1, |_| true), Some(vec![2, 1]));
         assert_eq!(graph.path(0, 4, |_| true), Some(vec![3, 4]));

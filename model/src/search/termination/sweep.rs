@@ -35,11 +35,7 @@ impl<M: Checkable> Context<'_, M> {
         counts: impl Fn(Role, bool) -> bool + Sync,
     ) -> Result<Bits, Why> {
         self.may_go_on(2 * seeds.bytes())?;
-        let set: Vec<AtomicU64> = seeds
-            .words()
-            .iter()
-            .map(|&word| AtomicU64::new(word))
-            .collect();
+        let set: Vec<AtomicU64> = seeds.words().iter().map(|&word| AtomicU64::new(word)).collect();
         for sweep in 0.. {
             self.may_go_on(2 * seeds.bytes())?;
             self.sweeps.fetch_add(1, Relaxed);
@@ -53,11 +49,7 @@ impl<M: Checkable> Context<'_, M> {
                         return;
                     }
                     for step in start..(start + SHARE_BLOCKS).min(set.len()) {
-                        let at = if is_reverse {
-                            set.len() - 1 - step
-                        } else {
-                            step
-                        };
+                        let at = if is_reverse { set.len() - 1 - step } else { step };
                         if self.grow_block(at, seeds.mask(at), &set, joins, &counts) {
                             has_changed.store(true, Relaxed);
                         }
@@ -65,11 +57,7 @@ impl<M: Checkable> Context<'_, M> {
                 }
             };
             thread::scope(|scope| {
-                let helpers = self
-                    .options
-                    .threads
-                    .min(set.len().div_ceil(SHARE_BLOCKS))
-                    .saturating_sub(1);
+                let helpers = self.options.threads.min(set.len().div_ceil(SHARE_BLOCKS)).saturating_sub(1);
                 (0..helpers).for_each(|_| drop(scope.spawn(work)));
                 work();
             });
@@ -98,11 +86,7 @@ impl<M: Checkable> Context<'_, M> {
                 counted |= u64::from(counts(role, is_in)) << source;
                 waits_for_itself |= !is_in && target as usize / WORD == at;
             });
-            let joined = if joins == Joins::OnAny {
-                counted
-            } else {
-                !counted
-            };
+            let joined = if joins == Joins::OnAny { counted } else { !counted };
             let after = before | (joined & mask);
             set[at].store(after, Relaxed);
             // States of the block that lead to one another need no sweep each.

@@ -10,20 +10,13 @@ const LANE_WIDTH_MAX: usize = 26;
 
 /// Mermaid ends a statement at `;` and starts a comment at `#`.
 fn mermaid_text(text: &str) -> String {
-    text.replace(';', ",")
-        .replace('#', " no. ")
-        .replace('\n', " ")
+    text.replace(';', ",").replace('#', " no. ").replace('\n', " ")
 }
 
 /// Whether the moment is something that a worker or client does to the store, as opposed to within itself.
 fn reaches_store(moment: &Moment) -> bool {
     let within = ["runs", "abandons", "stops"];
-    !moment.fault
-        && moment
-            .what
-            .split_whitespace()
-            .next()
-            .is_some_and(|verb| !within.contains(&verb))
+    !moment.fault && moment.what.split_whitespace().next().is_some_and(|verb| !within.contains(&verb))
 }
 
 impl Counterexample {
@@ -38,27 +31,12 @@ impl Counterexample {
         for (index, moment) in self.moments.iter().enumerate() {
             let lane = self.lane_of(moment, &lanes);
             let mark = if self.contradicts(index) { "! " } else { "" };
-            let when = moment
-                .at_ms
-                .map(|at| format!("{} ", ms(at)))
-                .unwrap_or_default();
+            let when = moment.at_ms.map(|at| format!("{} ", ms(at))).unwrap_or_default();
             if lane != store && reaches_store(moment) {
-                let _ = writeln!(
-                    out,
-                    "    L{lane}->>L{store}: {mark}{when}{}",
-                    mermaid_text(&moment.what)
-                );
+                let _ = writeln!(out, "    L{lane}->>L{store}: {mark}{when}{}", mermaid_text(&moment.what));
             } else {
-                let text = if moment.fault || lane == store {
-                    sentence(moment)
-                } else {
-                    moment.what.clone()
-                };
-                let _ = writeln!(
-                    out,
-                    "    Note over L{lane}: {mark}{when}{}",
-                    mermaid_text(&text)
-                );
+                let text = if moment.fault || lane == store { sentence(moment) } else { moment.what.clone() };
+                let _ = writeln!(out, "    Note over L{lane}: {mark}{when}{}", mermaid_text(&text));
             }
         }
         out
@@ -80,37 +58,18 @@ impl Counterexample {
                     (false, false) => "",
                 };
                 let own = lanes.contains(&moment.actor) || moment.fault;
-                let text = if own {
-                    moment.what.clone()
-                } else {
-                    sentence(moment)
-                };
+                let text = if own { moment.what.clone() } else { sentence(moment) };
                 (self.lane_of(moment, &lanes), format!("{mark}{text}"))
             })
             .collect();
 
         let width_of = |lane: usize| {
-            let own = cells
-                .iter()
-                .filter(|(at, _)| *at == lane)
-                .map(|(_, text)| text.chars().count());
-            own.chain([lanes[lane].chars().count()])
-                .max()
-                .unwrap_or(0)
-                .min(LANE_WIDTH_MAX)
+            let own = cells.iter().filter(|(at, _)| *at == lane).map(|(_, text)| text.chars().count());
+            own.chain([lanes[lane].chars().count()]).max().unwrap_or(0).min(LANE_WIDTH_MAX)
         };
         let widths: Vec<usize> = (0..lanes.len()).map(width_of).collect();
-        let times: Vec<String> = self
-            .moments
-            .iter()
-            .map(|m| m.at_ms.map(ms).unwrap_or_default())
-            .collect();
-        let margin = times
-            .iter()
-            .map(|time| time.len())
-            .chain([1])
-            .max()
-            .unwrap_or(1);
+        let times: Vec<String> = self.moments.iter().map(|m| m.at_ms.map(ms).unwrap_or_default()).collect();
+        let margin = times.iter().map(|time| time.len()).chain([1]).max().unwrap_or(1);
 
         let mut out = String::new();
         let mut row = |time: &str, columns: &[&str]| {

@@ -73,28 +73,14 @@ impl Moment {
         let (actor, what, fault) = match &event.action {
             Action::Worker { worker, act } => (worker.to_string(), act.to_string(), false),
             Action::Client(act) => ("client".to_owned(), act.to_string(), false),
-            Action::TimePasses { execution } => (
-                "time".to_owned(),
-                format!("passes until {execution} is due"),
-                false,
-            ),
-            Action::StoreExpires { execution } => (
-                "store".to_owned(),
-                format!("expires the lease of {execution}"),
-                false,
-            ),
+            Action::TimePasses { execution } => ("time".to_owned(), format!("passes until {execution} is due"), false),
+            Action::StoreExpires { execution } => {
+                ("store".to_owned(), format!("expires the lease of {execution}"), false)
+            }
             Action::Fault { fault, on: None } => ("fault".to_owned(), fault.to_string(), true),
-            Action::Fault {
-                fault,
-                on: Some(on),
-            } => ("fault".to_owned(), format!("{fault} on {on}"), true),
+            Action::Fault { fault, on: Some(on) } => ("fault".to_owned(), format!("{fault} on {on}"), true),
         };
-        Moment {
-            at_ms: event.at_ms,
-            actor,
-            what,
-            fault,
-        }
+        Moment { at_ms: event.at_ms, actor, what, fault }
     }
 }
 
@@ -106,11 +92,7 @@ impl Counterexample {
         Counterexample {
             property,
             title: property.info().when_broken.to_owned(),
-            subject: schedule
-                .subject
-                .as_ref()
-                .map_or("the subject", Name::as_str)
-                .to_owned(),
+            subject: schedule.subject.as_ref().map_or("the subject", Name::as_str).to_owned(),
             moments: schedule.events.iter().map(Moment::of).collect(),
             pair: None,
             contradiction: contradiction.into(),
@@ -128,10 +110,7 @@ impl Counterexample {
 
     /// Names the last moment at which it could still have gone right.
     pub fn with_last_chance(mut self, moment: usize, instead: impl Into<String>) -> Self {
-        self.last_chance = Some(LastChance {
-            moment,
-            instead: instead.into(),
-        });
+        self.last_chance = Some(LastChance { moment, instead: instead.into() });
         self
     }
 
@@ -143,8 +122,7 @@ impl Counterexample {
 
     /// Whether the moment at `index` is one of the contradicting pair.
     pub fn contradicts(&self, index: usize) -> bool {
-        self.pair
-            .is_some_and(|pair| pair.first == index || pair.second == index)
+        self.pair.is_some_and(|pair| pair.first == index || pair.second == index)
     }
 
     /// Who appears, in the order of a diagram: the client, the workers as they come, then the store.
@@ -158,16 +136,8 @@ impl Counterexample {
                 workers.push(moment.actor.clone());
             }
         }
-        let client = self
-            .moments
-            .iter()
-            .any(|moment| moment.actor == "client")
-            .then(|| "client".to_owned());
-        client
-            .into_iter()
-            .chain(workers)
-            .chain(["store".to_owned()])
-            .collect()
+        let client = self.moments.iter().any(|moment| moment.actor == "client").then(|| "client".to_owned());
+        client.into_iter().chain(workers).chain(["store".to_owned()]).collect()
     }
 
     /// The lane that a moment stands in: the actor's own, or that of the worker a fault strikes, or the store's.
@@ -176,13 +146,7 @@ impl Counterexample {
         if let Some(lane) = lanes.iter().position(|lane| *lane == moment.actor) {
             return lane;
         }
-        let struck = moment
-            .what
-            .split_whitespace()
-            .nth(1)
-            .filter(|_| moment.fault);
-        struck
-            .and_then(|word| lanes.iter().position(|lane| lane == word))
-            .unwrap_or(store)
+        let struck = moment.what.split_whitespace().nth(1).filter(|_| moment.fault);
+        struck.and_then(|word| lanes.iter().position(|lane| lane == word)).unwrap_or(store)
     }
 }

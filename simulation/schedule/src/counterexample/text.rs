@@ -33,16 +33,8 @@ impl fmt::Display for Counterexample {
         let width = self.moments.len().to_string().len();
         for (index, moment) in self.moments.iter().enumerate() {
             let mark = if self.contradicts(index) { '>' } else { ' ' };
-            let when = moment
-                .at_ms
-                .map(|at| format!("{:>12}  ", ms(at)))
-                .unwrap_or_default();
-            writeln!(
-                f,
-                "{mark} {:>width$}. {when}{}",
-                index + 1,
-                sentence(moment)
-            )?;
+            let when = moment.at_ms.map(|at| format!("{:>12}  ", ms(at))).unwrap_or_default();
+            writeln!(f, "{mark} {:>width$}. {when}{}", index + 1, sentence(moment))?;
         }
         writeln!(f)?;
         writeln!(f, "{}", self.contradiction)?;
@@ -74,36 +66,17 @@ impl Counterexample {
     /// Markdown, with a Mermaid diagram and the schedule at its end. `level` is the depth of the title, from 1.
     pub fn to_markdown(&self, level: usize) -> String {
         let mut out = String::new();
-        self.write_markdown(&mut out, level)
-            .expect("a String takes whatever is written");
+        self.write_markdown(&mut out, level).expect("a String takes whatever is written");
         out
     }
 
     fn write_markdown(&self, out: &mut String, level: usize) -> fmt::Result {
-        writeln!(
-            out,
-            "{} {}: {}\n",
-            "#".repeat(level.clamp(1, 6)),
-            escaped(&self.subject),
-            escaped(&self.title)
-        )?;
-        writeln!(
-            out,
-            "Property `{}`: {}\n",
-            self.property,
-            self.property.info().sentence
-        )?;
+        writeln!(out, "{} {}: {}\n", "#".repeat(level.clamp(1, 6)), escaped(&self.subject), escaped(&self.title))?;
+        writeln!(out, "Property `{}`: {}\n", self.property, self.property.info().sentence)?;
         for (index, moment) in self.moments.iter().enumerate() {
-            let when = moment
-                .at_ms
-                .map(|at| format!("{}: ", ms(at)))
-                .unwrap_or_default();
+            let when = moment.at_ms.map(|at| format!("{}: ", ms(at))).unwrap_or_default();
             let line = format!("{when}{}", escaped(&sentence(moment)));
-            let line = if self.contradicts(index) {
-                format!("**{line}**")
-            } else {
-                line
-            };
+            let line = if self.contradicts(index) { format!("**{line}**") } else { line };
             writeln!(out, "{}. {line}", index + 1)?;
         }
         writeln!(out, "\n{}\n", escaped(&self.contradiction))?;
@@ -116,10 +89,6 @@ impl Counterexample {
             )?;
         }
         writeln!(out, "```mermaid\n{}```\n", self.to_mermaid())?;
-        writeln!(
-            out,
-            "Replay with `{}`:\n\n```text\n{}```",
-            self.replay, self.schedule
-        )
+        writeln!(out, "Replay with `{}`:\n\n```text\n{}```", self.replay, self.schedule)
     }
 }

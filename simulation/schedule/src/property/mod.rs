@@ -98,11 +98,7 @@ pub struct UnknownProperty {
 }
 
 fn ids() -> String {
-    Property::ALL
-        .iter()
-        .map(|property| property.word())
-        .collect::<Vec<_>>()
-        .join(", ")
+    Property::ALL.iter().map(|property| property.word()).collect::<Vec<_>>().join(", ")
 }
 
 impl Property {
@@ -120,9 +116,7 @@ impl Property {
 impl FromStr for Property {
     type Err = UnknownProperty;
     fn from_str(text: &str) -> Result<Self, UnknownProperty> {
-        Property::from_word(text).ok_or_else(|| UnknownProperty {
-            found: text.to_owned(),
-        })
+        Property::from_word(text).ok_or_else(|| UnknownProperty { found: text.to_owned() })
     }
 }
 
@@ -149,34 +143,17 @@ mod tests {
     fn ids_are_distinct_kebab_case_and_parse_back() {
         for property in Property::ALL {
             assert_eq!(property.id().parse::<Property>().as_ref(), Ok(property));
-            assert!(
-                property
-                    .id()
-                    .chars()
-                    .all(|c| c.is_ascii_lowercase() || c == '-'),
-                "{property}"
-            );
+            assert!(property.id().chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{property}");
         }
         let unknown = "exactly-once".parse::<Property>().unwrap_err().to_string();
-        assert!(
-            unknown.contains("\"exactly-once\"") && unknown.contains("effect-once-keyed"),
-            "{unknown}"
-        );
+        assert!(unknown.contains("\"exactly-once\"") && unknown.contains("effect-once-keyed"), "{unknown}");
     }
 
     #[test]
     fn every_property_is_told_in_whole_sentences() {
         for info in PROPERTIES {
-            assert!(
-                info.sentence.ends_with('.') && info.precise.ends_with('.'),
-                "{}",
-                info.property
-            );
-            assert!(
-                !info.when_broken.ends_with('.'),
-                "{}: a title has no full stop",
-                info.property
-            );
+            assert!(info.sentence.ends_with('.') && info.precise.ends_with('.'), "{}", info.property);
+            assert!(!info.when_broken.ends_with('.'), "{}: a title has no full stop", info.property);
         }
     }
 }

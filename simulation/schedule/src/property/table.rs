@@ -9,13 +9,7 @@ const fn row(
     precise: &'static str,
     when_broken: &'static str,
 ) -> PropertyInfo {
-    PropertyInfo {
-        property,
-        kind,
-        sentence,
-        precise,
-        when_broken,
-    }
+    PropertyInfo { property, kind, sentence, precise, when_broken }
 }
 
 /// Every property in words; `PROPERTIES[property as usize]` is its row.

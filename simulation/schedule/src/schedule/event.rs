@@ -149,18 +149,12 @@ pub enum ClientAct {
 impl Event {
     /// An event without a time of its own.
     pub fn new(action: Action) -> Self {
-        Event {
-            at_ms: None,
-            action,
-        }
+        Event { at_ms: None, action }
     }
 
     /// A worker's action.
     pub fn worker(worker: &Name, act: WorkerAct) -> Self {
-        Event::new(Action::Worker {
-            worker: worker.clone(),
-            act,
-        })
+        Event::new(Action::Worker { worker: worker.clone(), act })
     }
 
     /// A client's action.
@@ -175,10 +169,7 @@ impl Event {
 
     /// The same event at a time, in milliseconds of the run's clock.
     pub fn at(self, at_ms: u64) -> Self {
-        Event {
-            at_ms: Some(at_ms),
-            ..self
-        }
+        Event { at_ms: Some(at_ms), ..self }
     }
 
     /// Whether it is a fault (a restart, a resume and a heal count too: they belong to the nemesis).
@@ -213,10 +204,7 @@ impl fmt::Display for Action {
             Action::TimePasses { execution } => write!(f, "time passes {execution}"),
             Action::StoreExpires { execution } => write!(f, "store expires {execution}"),
             Action::Fault { fault, on: None } => write!(f, "fault {fault}"),
-            Action::Fault {
-                fault,
-                on: Some(on),
-            } => write!(f, "fault {fault} on {on}"),
+            Action::Fault { fault, on: Some(on) } => write!(f, "fault {fault} on {on}"),
         }
     }
 }
@@ -246,14 +234,8 @@ impl fmt::Display for WorkerAct {
 impl fmt::Display for ClientAct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ClientAct::Starts {
-                execution,
-                other_input: false,
-            } => write!(f, "starts {execution}"),
-            ClientAct::Starts {
-                execution,
-                other_input: true,
-            } => write!(f, "starts {execution} other-input"),
+            ClientAct::Starts { execution, other_input: false } => write!(f, "starts {execution}"),
+            ClientAct::Starts { execution, other_input: true } => write!(f, "starts {execution} other-input"),
             ClientAct::Cancels(execution) => write!(f, "cancels {execution}"),
             ClientAct::Retries(execution) => write!(f, "retries {execution}"),
             ClientAct::Looks(execution) => write!(f, "looks {execution}"),

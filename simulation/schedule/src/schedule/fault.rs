@@ -149,10 +149,7 @@ impl Fault {
 
     /// Whether it only undoes an earlier fault.
     pub fn heals(&self) -> bool {
-        matches!(
-            self,
-            Fault::Restart(_) | Fault::Heal(_) | Fault::Resume(_) | Fault::SlowStore { by_ms: 0 }
-        )
+        matches!(self, Fault::Restart(_) | Fault::Heal(_) | Fault::Resume(_) | Fault::SlowStore { by_ms: 0 })
     }
 
     /// The one worker that it strikes, if it strikes one.
@@ -169,18 +166,13 @@ impl Fault {
             | Fault::Clock { worker, .. }
             | Fault::Drift { worker, .. }
             | Fault::CallFails { worker, .. } => Some(worker),
-            Fault::Partition {
-                target: Target::Workers(workers),
-                ..
+            Fault::Partition { target: Target::Workers(workers), .. } | Fault::Heal(Target::Workers(workers)) => {
+                match workers.as_slice() {
+                    [worker] => Some(worker),
+                    _ => None,
+                }
             }
-            | Fault::Heal(Target::Workers(workers)) => match workers.as_slice() {
-                [worker] => Some(worker),
-                _ => None,
-            },
-            Fault::Partition {
-                target: Target::All,
-                ..
-            }
+            Fault::Partition { target: Target::All, .. }
             | Fault::Heal(Target::All)
             | Fault::SlowStore { .. }
             | Fault::StoreRestart
@@ -201,11 +193,7 @@ impl fmt::Display for Fault {
             | Fault::ReplyLate(worker)
             | Fault::Duplicate(worker)
             | Fault::Resume(worker) => write!(f, " {worker}"),
-            Fault::Partition {
-                target,
-                direction: Direction::Both,
-            }
-            | Fault::Heal(target) => write!(f, " {target}"),
+            Fault::Partition { target, direction: Direction::Both } | Fault::Heal(target) => write!(f, " {target}"),
             Fault::Partition { target, direction } => write!(f, " {target} {direction}"),
             Fault::Pause { worker, for_ms } => write!(f, " {worker} {for_ms}"),
             Fault::Clock { worker, by_ms } => write!(f, " {worker} {by_ms:+}"),

@@ -61,10 +61,7 @@ pub struct Schedule {
 impl Schedule {
     /// The setting `key`.
     pub fn setting(&self, key: &str) -> Option<&str> {
-        self.settings
-            .iter()
-            .find(|(name, _)| name.as_str() == key)
-            .map(|(_, value)| value.as_str())
+        self.settings.iter().find(|(name, _)| name.as_str() == key).map(|(_, value)| value.as_str())
     }
 
     /// How many of the events are faults.

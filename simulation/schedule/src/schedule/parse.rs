@@ -18,7 +18,8 @@ pub struct ScheduleError {
     pub allowed: String,
 }
 
-const WORKER_VERBS: &str = "claims, begins, runs, settles, replays, sleeps, fires, releases, finishes, asks, abandons, beats, stops";
+const WORKER_VERBS: &str =
+    "claims, begins, runs, settles, replays, sleeps, fires, releases, finishes, asks, abandons, beats, stops";
 const CLIENT_VERBS: &str = "starts, cancels, retries, looks, awaits";
 
 /// The words of one line, taken from the left.
@@ -29,22 +30,11 @@ pub(super) struct Words<'a> {
 
 impl<'a> Words<'a> {
     pub(super) fn new(line: usize, text: &'a str) -> Self {
-        Words {
-            line,
-            rest: text.split_whitespace(),
-        }
+        Words { line, rest: text.split_whitespace() }
     }
 
-    pub(super) fn error<T>(
-        &self,
-        found: impl Into<String>,
-        allowed: impl Into<String>,
-    ) -> Result<T, ScheduleError> {
-        Err(ScheduleError {
-            line: self.line,
-            found: found.into(),
-            allowed: allowed.into(),
-        })
+    pub(super) fn error<T>(&self, found: impl Into<String>, allowed: impl Into<String>) -> Result<T, ScheduleError> {
+        Err(ScheduleError { line: self.line, found: found.into(), allowed: allowed.into() })
     }
 
     pub(super) fn word(&mut self, allowed: &str) -> Result<&'a str, ScheduleError> {
@@ -94,11 +84,7 @@ impl<'a> Words<'a> {
     }
 
     /// One of a closed set of words.
-    fn one_of<T>(
-        &mut self,
-        all: &[T],
-        word_of: impl Fn(&T) -> &'static str,
-    ) -> Result<T, ScheduleError>
+    fn one_of<T>(&mut self, all: &[T], word_of: impl Fn(&T) -> &'static str) -> Result<T, ScheduleError>
     where
         T: Copy,
     {
@@ -121,27 +107,19 @@ impl<'a> Words<'a> {
             "client" => Action::Client(self.client()?),
             "time" => {
                 self.exactly("passes")?;
-                Action::TimePasses {
-                    execution: self.execution()?,
-                }
+                Action::TimePasses { execution: self.execution()? }
             }
             "store" => {
                 self.exactly("expires")?;
-                Action::StoreExpires {
-                    execution: self.execution()?,
-                }
+                Action::StoreExpires { execution: self.execution()? }
             }
             "fault" => {
                 let (fault, on) = self.fault()?;
                 Action::Fault { fault, on }
             }
             worker => {
-                let worker =
-                    self.named(worker, "client, time, store, fault, at, or a worker's name")?;
-                Action::Worker {
-                    worker,
-                    act: self.worker()?,
-                }
+                let worker = self.named(worker, "client, time, store, fault, at, or a worker's name")?;
+                Action::Worker { worker, act: self.worker()? }
             }
         };
         self.end()?;
@@ -161,18 +139,12 @@ impl<'a> Words<'a> {
             "begins" => {
                 let step = self.step()?;
                 self.exactly("attempt")?;
-                WorkerAct::Begins {
-                    step,
-                    attempt: self.parsed("the attempt's number")?,
-                }
+                WorkerAct::Begins { step, attempt: self.parsed("the attempt's number")? }
             }
             "runs" => WorkerAct::Runs(self.step()?),
             "settles" => {
                 let step = self.step()?;
-                WorkerAct::Settles {
-                    step,
-                    outcome: self.one_of(StepOutcome::ALL, |outcome| outcome.word())?,
-                }
+                WorkerAct::Settles { step, outcome: self.one_of(StepOutcome::ALL, |outcome| outcome.word())? }
             }
             "replays" => WorkerAct::Replays(self.step()?),
             "sleeps" => WorkerAct::Sleeps(self.step()?),
@@ -199,14 +171,10 @@ impl<'a> Words<'a> {
                     None => false,
                     Some("other-input") => true,
                     Some(word) => {
-                        return self
-                            .error(format!("{word:?}"), "other-input, or the end of the line");
+                        return self.error(format!("{word:?}"), "other-input, or the end of the line");
                     }
                 };
-                ClientAct::Starts {
-                    execution,
-                    other_input,
-                }
+                ClientAct::Starts { execution, other_input }
             }
             "cancels" => ClientAct::Cancels(self.execution()?),
             "retries" => ClientAct::Retries(self.execution()?),
@@ -236,29 +204,20 @@ impl<'a> Words<'a> {
                 Fault::Partition { target, direction }
             }
             "heal" => Fault::Heal(self.target()?),
-            "pause" => Fault::Pause {
-                worker: self.name("a worker")?,
-                for_ms: self.parsed("a duration in milliseconds")?,
-            },
+            "pause" => {
+                Fault::Pause { worker: self.name("a worker")?, for_ms: self.parsed("a duration in milliseconds")? }
+            }
             "resume" => Fault::Resume(self.name("a worker")?),
             "clock" => Fault::Clock {
                 worker: self.name("a worker")?,
                 by_ms: self.parsed("signed milliseconds, such as +5000")?,
             },
-            "drift" => Fault::Drift {
-                worker: self.name("a worker")?,
-                ppm: self.parsed("parts per million")?,
-            },
-            "slow-store" => Fault::SlowStore {
-                by_ms: self.parsed("a delay in milliseconds")?,
-            },
+            "drift" => Fault::Drift { worker: self.name("a worker")?, ppm: self.parsed("parts per million")? },
+            "slow-store" => Fault::SlowStore { by_ms: self.parsed("a delay in milliseconds")? },
             "store-restart" => Fault::StoreRestart,
             "encode" => Fault::Encode(self.step()?),
             "decode" => Fault::Decode(self.step()?),
-            "call-fails" => Fault::CallFails {
-                worker: self.name("a worker")?,
-                error: self.name("an errno name")?,
-            },
+            "call-fails" => Fault::CallFails { worker: self.name("a worker")?, error: self.name("an errno name")? },
             _ => return self.error(format!("{kind:?}"), kinds),
         };
         let on = match self.rest.next() {
@@ -276,18 +235,14 @@ impl<'a> Words<'a> {
         if word == "all" {
             return Ok(Target::All);
         }
-        let names = word
-            .split(',')
-            .map(|name| self.named(name, "all, or workers such as A or A,B"));
+        let names = word.split(',').map(|name| self.named(name, "all, or workers such as A or A,B"));
         Ok(Target::Workers(names.collect::<Result<_, _>>()?))
     }
 
     fn boundary(&mut self) -> Result<Boundary, ScheduleError> {
         let allowed = "a place and its number, such as write#12";
         let word = self.word(allowed)?;
-        let parsed = word
-            .split_once('#')
-            .and_then(|(place, nth)| Some((Name::new(place).ok()?, nth.parse().ok()?)));
+        let parsed = word.split_once('#').and_then(|(place, nth)| Some((Name::new(place).ok()?, nth.parse().ok()?)));
         match parsed {
             Some((place, nth)) => Ok(Boundary { place, nth }),
             None => self.error(format!("{word:?}"), allowed),

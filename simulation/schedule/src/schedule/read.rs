@@ -49,11 +49,7 @@ fn version(mut words: Words<'_>) -> Result<(), ScheduleError> {
     }
 }
 
-fn header_or_event(
-    schedule: &mut Schedule,
-    mut words: Words<'_>,
-    line: &str,
-) -> Result<(), ScheduleError> {
+fn header_or_event(schedule: &mut Schedule, mut words: Words<'_>, line: &str) -> Result<(), ScheduleError> {
     let (key, value) = match line.split_once(char::is_whitespace) {
         Some((key, value)) => (key, value.trim()),
         None => (line, ""),
@@ -69,19 +65,14 @@ fn header_or_event(
     let twice = match key {
         "subject" => schedule.subject.replace(words.name("a subject")?).is_some(),
         "seed" => schedule.seed.replace(words.parsed("a number")?).is_some(),
-        "workers" => schedule
-            .workers
-            .replace(words.parsed("how many workers")?)
-            .is_some(),
+        "workers" => schedule.workers.replace(words.parsed("how many workers")?).is_some(),
         "program" => {
             schedule.programs.push(value.to_owned());
             return Ok(());
         }
         _ => {
             let name = words.name("a setting")?;
-            let value = value
-                .split_once(char::is_whitespace)
-                .map_or("", |(_, value)| value.trim());
+            let value = value.split_once(char::is_whitespace).map_or("", |(_, value)| value.trim());
             if schedule.settings.insert(name, value.to_owned()).is_some() {
                 return words.error(format!("{line:?} a second time"), HEADER);
             }

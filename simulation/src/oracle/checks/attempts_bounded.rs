@@ -2,9 +2,10 @@
 
 use hydra_schedule::Property;
 
-use super::super::facts::Facts;
+use super::super::facts::{Body, Facts};
 use super::super::{Anomaly, Checked};
-use crate::history::{Journal, Op};
+use crate::history::{Gave, Journal, Op};
+use crate::workload::StepKind;
 
 const WHAT: (Property, Anomaly) = (Property::AttemptsBounded, Anomaly::UnboundedRetry);
 
@@ -23,8 +24,14 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 continue;
             };
             checked.case();
-            let entered = execution.bodies_of(&step.id).count();
-            if let Some(over) = execution.bodies_of(&step.id).nth(attempts_max as usize) {
+            // A transaction that was undone before its body came to an end leaves no trace, and may begin again within
+            // the same attempt.
+            let undone = |body: &&Body<'_>| {
+                step.kind == StepKind::Transactional && matches!(body.left, Some((_, Gave::Cancelled)))
+            };
+            let counted = || execution.bodies_of(&step.id).filter(|body| !undone(body));
+            let entered = counted().count();
+            if let Some(over) = counted().nth(attempts_max as usize) {
                 let explanation = format!(
                     "{} has at most {attempts_max} attempts and was entered {entered} times: first by {} at {}, beyond its last attempt by {} at {}.",
                     first.step,
@@ -33,25 +40,15 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     over.worker,
                     facts.when(over.entered)
                 );
-                checked.find(
-                    WHAT,
-                    (execution, Some(first.step)),
-                    (first.entered, over.entered),
-                    explanation,
-                );
+                checked.find(WHAT, (execution, Some(first.step)), (first.entered, over.entered), explanation);
                 continue;
             }
-            let began = execution
-                .journal
-                .iter()
-                .find_map(|(index, journal)| match journal {
-                    Journal::Began { step: of, attempt }
-                        if of == first.step && *attempt > attempts_max =>
-                    {
-                        Some((*index, *attempt))
-                    }
-                    _ => None,
-                });
+            let began = execution.journal.iter().find_map(|(index, journal)| match journal {
+                Journal::Began { step: of, attempt } if of == first.step && *attempt > attempts_max => {
+                    Some((*index, *attempt))
+                }
+                _ => None,
+            });
             if let Some((index, attempt)) = began {
                 let explanation = format!(
                     "{} began attempt {attempt} of {} at {}; it has at most {attempts_max}.",
@@ -59,12 +56,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     first.step,
                     facts.when(index)
                 );
-                checked.find(
-                    WHAT,
-                    (execution, Some(first.step)),
-                    (first.entered.min(index), index),
-                    explanation,
-                );
+                checked.find(WHAT, (execution, Some(first.step)), (first.entered.min(index), index), explanation);
             }
         }
     }

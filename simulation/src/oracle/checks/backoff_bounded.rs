@@ -27,33 +27,21 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     continue;
                 };
                 checked.case();
-                let (from, until) = (
-                    pair[0].left.map_or(pair[0].entered, |(left, _)| left),
-                    pair[1].entered,
-                );
+                let (from, until) = (pair[0].left.map_or(pair[0].entered, |(left, _)| left), pair[1].entered);
                 // What was seen is the delay plus at most `slack_ms`, and the delay is at least the nominal one less
                 // the jitter: only what no such delays explain is a finding.
                 let fell = before.filter(|(_, earlier_ms)| {
                     let nominal_ms = earlier_ms.saturating_sub(settings.slack_ms);
-                    delay_ms.saturating_add(settings.early_ms)
-                        < nominal_ms.saturating_mul(kept_percent) / 100
+                    delay_ms.saturating_add(settings.early_ms) < nominal_ms.saturating_mul(kept_percent) / 100
                 });
-                let least_ms = settings
-                    .backoff_initial_ms
-                    .map(|first| first.saturating_mul(kept_percent) / 100);
-                let most_ms = settings
-                    .backoff_cap_ms
-                    .map(|cap| cap.saturating_add(settings.slack_ms));
+                let least_ms = settings.backoff_initial_ms.map(|first| first.saturating_mul(kept_percent) / 100);
+                let most_ms = settings.backoff_cap_ms.map(|cap| cap.saturating_add(settings.slack_ms));
                 let wrong = if let Some((_, earlier_ms)) = fell {
                     Some(format!("after one of {}: the delay fell", ms(earlier_ms)))
-                } else if let Some(least) =
-                    least_ms.filter(|least| delay_ms + settings.early_ms < *least)
-                {
+                } else if let Some(least) = least_ms.filter(|least| delay_ms + settings.early_ms < *least) {
                     Some(format!("where the least is {}", ms(least)))
                 } else {
-                    most_ms
-                        .filter(|most| delay_ms > *most)
-                        .map(|most| format!("where the most is {}", ms(most)))
+                    most_ms.filter(|most| delay_ms > *most).map(|most| format!("where the most is {}", ms(most)))
                 };
                 if let Some(wrong) = wrong {
                     let explanation = format!(
@@ -64,12 +52,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                         ms(delay_ms)
                     );
                     let first = fell.map_or(from, |(index, _)| index);
-                    checked.find(
-                        WHAT,
-                        (execution, Some(pair[0].step)),
-                        (first, until),
-                        explanation,
-                    );
+                    checked.find(WHAT, (execution, Some(pair[0].step)), (first, until), explanation);
                 }
                 before = Some((from, delay_ms));
             }
@@ -84,9 +67,7 @@ fn delay(facts: &Facts<'_>, one: &Body<'_>, next: &Body<'_>) -> Option<u64> {
         return None;
     };
     let (from_ms, until_ms) = (facts.at_ms(left), facts.at_ms(next.entered));
-    let widened_ms = facts
-        .at_ms(one.entered)
-        .saturating_sub(facts.settings.lease_ms);
+    let widened_ms = facts.at_ms(one.entered).saturating_sub(facts.settings.lease_ms);
     let struck = facts.health.anyone_struck(widened_ms, until_ms).is_some();
     (left < next.entered && !struck).then(|| until_ms.saturating_sub(from_ms))
 }

@@ -4,6 +4,7 @@ use hydra_schedule::Property;
 
 use super::super::facts::Facts;
 use super::super::{Anomaly, Checked};
+use crate::history::Op;
 use crate::workload::StepKind;
 
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
@@ -13,7 +14,12 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let mut bodies = execution.bodies_of(&step.id);
             let Some(first) = bodies.next() else { continue };
             checked.case();
-            if let Some(second) = bodies.next() {
+            // An operator who opens a failed execution again grants another body to the step that failed for sure.
+            let granted = |entered: usize| {
+                let mut retries = execution.calls_of(Op::Retry);
+                retries.any(|call| call.invoked < entered)
+            };
+            if let Some(second) = bodies.next().filter(|second| !granted(second.entered)) {
                 let fate = match first.left {
                     Some((left, _)) => format!("left it at {}", facts.when(left)),
                     None => "never came out of it".to_owned(),
@@ -27,12 +33,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     facts.when(second.entered)
                 );
                 let what = (Property::BodyAtMostOnce, Anomaly::Duplicate);
-                checked.find(
-                    what,
-                    (execution, Some(first.step)),
-                    (first.entered, second.entered),
-                    explanation,
-                );
+                checked.find(what, (execution, Some(first.step)), (first.entered, second.entered), explanation);
             }
         }
     }

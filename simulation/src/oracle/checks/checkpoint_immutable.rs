@@ -17,15 +17,13 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 continue;
             };
             checked.case();
-            let reopened = execution
-                .calls_of(Op::Retry)
-                .any(|call| call.invoked > settled.index);
+            let reopened = execution.calls_of(Op::Retry).any(|call| call.invoked > settled.index);
             if reopened {
                 continue;
             }
-            let again = execution.bodies_of(&step.id).find(|body| {
-                body.entered > settled.index && !is_zombie(facts, execution, body, &settled)
-            });
+            let again = execution
+                .bodies_of(&step.id)
+                .find(|body| body.entered > settled.index && !is_zombie(facts, execution, body, &settled));
             if let Some(body) = again {
                 let proof = match settled.by {
                     Some(later) => format!("{later} had already been given its value"),
@@ -38,12 +36,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     facts.when(body.entered),
                     facts.when(settled.index)
                 );
-                checked.find(
-                    WHAT,
-                    (execution, Some(body.step)),
-                    (settled.index, body.entered),
-                    explanation,
-                );
+                checked.find(WHAT, (execution, Some(body.step)), (settled.index, body.entered), explanation);
             }
             changed(facts, execution, &settled, &mut checked);
         }
@@ -54,60 +47,32 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
 /// A paused or cut-off worker that had begun before another settled the step may still enter the body: no engine can
 /// reach it. 1. A claims and begins s. 2. A is paused. 3. B claims, runs s, settles it. 4. A resumes and enters the body.
 /// Whether its effect and its write are refused is judged elsewhere.
-fn is_zombie(
-    facts: &Facts<'_>,
-    execution: &Execution<'_>,
-    body: &Body<'_>,
-    settled: &Settled<'_>,
-) -> bool {
+fn is_zombie(facts: &Facts<'_>, execution: &Execution<'_>, body: &Body<'_>, settled: &Settled<'_>) -> bool {
     let settled_by_itself = facts.who(settled.index) == body.worker;
-    let was_there = execution
-        .bodies
-        .iter()
-        .any(|other| other.worker == body.worker && other.entered < settled.index)
-        || execution
-            .journal
-            .iter()
-            .any(|(index, _)| *index < settled.index && facts.who(*index) == body.worker);
+    let was_there = execution.bodies.iter().any(|other| other.worker == body.worker && other.entered < settled.index)
+        || execution.journal.iter().any(|(index, _)| *index < settled.index && facts.who(*index) == body.worker);
     let claimed_again = execution.journal.iter().any(|(index, journal)| {
         matches!(journal, Journal::Claimed { .. })
             && (settled.index..body.entered).contains(index)
             && facts.who(*index) == body.worker
     });
-    let from_ms = facts
-        .at_ms(settled.index)
-        .saturating_sub(facts.settings.lease_ms);
+    let from_ms = facts.at_ms(settled.index).saturating_sub(facts.settings.lease_ms);
     !settled_by_itself
         && was_there
         && !claimed_again
-        && facts
-            .health
-            .cut_off(body.worker, from_ms, facts.at_ms(body.entered))
+        && facts.health.cut_off(body.worker, from_ms, facts.at_ms(body.entered))
 }
 
-fn changed(
-    facts: &Facts<'_>,
-    execution: &Execution<'_>,
-    settled: &Settled<'_>,
-    checked: &mut Checked,
-) {
-    let Some((_, Journal::Checkpoint { step, seen })) = execution
-        .journal
-        .iter()
-        .find(|(index, _)| *index == settled.index)
+fn changed(facts: &Facts<'_>, execution: &Execution<'_>, settled: &Settled<'_>, checked: &mut Checked) {
+    let Some((_, Journal::Checkpoint { step, seen })) =
+        execution.journal.iter().find(|(index, _)| *index == settled.index)
     else {
         return;
     };
-    let other = execution
-        .journal
-        .iter()
-        .find_map(|(index, journal)| match journal {
-            Journal::Checkpoint {
-                step: of,
-                seen: now,
-            } if of == step && now != seen => Some((*index, now)),
-            _ => None,
-        });
+    let other = execution.journal.iter().find_map(|(index, journal)| match journal {
+        Journal::Checkpoint { step: of, seen: now } if of == step && now != seen => Some((*index, now)),
+        _ => None,
+    });
     if let Some((index, now)) = other {
         let explanation = format!(
             "The checkpoint of {step} was {seen} at {} and {now} at {}, written by {}.",
@@ -115,11 +80,6 @@ fn changed(
             facts.when(index),
             facts.who(index)
         );
-        checked.find(
-            WHAT,
-            (execution, Some(step)),
-            (settled.index, index),
-            explanation,
-        );
+        checked.find(WHAT, (execution, Some(step)), (settled.index, index), explanation);
     }
 }

@@ -14,31 +14,22 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
     for execution in &facts.executions {
         for step in execution.steps_of(StepKind::Keyed) {
-            let effects: Vec<_> = execution
+            let mut effects: Vec<_> = execution
                 .bodies_of(&step.id)
-                .flat_map(|body| {
-                    body.effects
-                        .iter()
-                        .map(move |(index, effect)| (*index, *effect, body))
-                })
+                .flat_map(|body| body.effects.iter().map(move |(index, effect)| (*index, *effect, body)))
                 .collect();
+            // In the order in which the receiver saw them: a body that was entered first may act last.
+            effects.sort_by_key(|(index, _, _)| *index);
             let Some(first) = effects.first() else {
                 continue;
             };
             checked.case();
             // The same key presented twice is no finding: the receiver refused the second. Two keys are one even where
             // the receiver happened to refuse, since it can only tell effects apart by their keys.
-            let second = effects[1..]
-                .iter()
-                .find(|(_, effect, _)| effect.applied || effect.key != first.1.key);
+            let second = effects[1..].iter().find(|(_, effect, _)| effect.applied || effect.key != first.1.key);
             if let Some(second) = second {
                 let explanation = explain(facts, execution, first, second);
-                checked.find(
-                    WHAT,
-                    (execution, Some(first.2.step)),
-                    (first.0, second.0),
-                    explanation,
-                );
+                checked.find(WHAT, (execution, Some(first.2.step)), (first.0, second.0), explanation);
             }
         }
     }
@@ -52,22 +43,9 @@ fn explain(
     (second, later, other): &(usize, &Effect, &Body<'_>),
 ) -> String {
     let told = |effect: &Effect, body: &Body<'_>, index: usize| {
-        let key = effect
-            .key
-            .as_ref()
-            .map_or("without a key".to_owned(), |key| {
-                format!("under the key {key:?}")
-            });
-        let attempt = body
-            .door
-            .attempt
-            .map(|attempt| format!(" (attempt {attempt})"))
-            .unwrap_or_default();
-        format!(
-            "from {} at {}{attempt} {key}",
-            body.worker,
-            facts.when(index)
-        )
+        let key = effect.key.as_ref().map_or("without a key".to_owned(), |key| format!("under the key {key:?}"));
+        let attempt = body.door.attempt.map(|attempt| format!(" (attempt {attempt})")).unwrap_or_default();
+        format!("from {} at {}{attempt} {key}", body.worker, facts.when(index))
     };
     let why = match execution.settled(&one.step.step) {
         Some(settled) if settled.index < other.entered => {
@@ -83,11 +61,7 @@ fn explain(
         _ => "the step had no checkpoint in between, so running the body again is allowed, but not under another identity"
             .to_owned(),
     };
-    let how = if effect.key == later.key {
-        ""
-    } else {
-        ", so a receiver that honours keys does both"
-    };
+    let how = if effect.key == later.key { "" } else { ", so a receiver that honours keys does both" };
     format!(
         "The receiver saw the effect of {} twice: {} and {}{how}; {why}.",
         one.step,

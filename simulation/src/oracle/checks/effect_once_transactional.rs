@@ -13,10 +13,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
         for step in execution.steps_of(StepKind::Transactional) {
             let committed = || {
                 execution.bodies_of(&step.id).flat_map(|body| {
-                    body.effects
-                        .iter()
-                        .filter(|(_, effect)| effect.applied)
-                        .map(move |(index, _)| (*index, body))
+                    body.effects.iter().filter(|(_, effect)| effect.applied).map(move |(index, _)| (*index, body))
                 })
             };
             let mut effects = committed();
@@ -35,12 +32,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     facts.when(second)
                 );
                 let what = (Property::EffectOnceTransactional, Anomaly::Duplicate);
-                checked.find(
-                    what,
-                    (execution, Some(one.step)),
-                    (first, second),
-                    explanation,
-                );
+                checked.find(what, (execution, Some(one.step)), (first, second), explanation);
             }
             if let (None, Some((index, Seen::Value(_)))) = (first, settled) {
                 let name = execution.program.step_name(&step.id);

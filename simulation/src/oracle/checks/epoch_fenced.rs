@@ -3,7 +3,7 @@
 use hydra_schedule::Property;
 
 use super::super::facts::Execution;
-use super::super::facts::Facts;
+use super::super::facts::{Body, Facts};
 use super::super::{Anomaly, Checked};
 use crate::history::{Journal, Seen};
 
@@ -24,11 +24,14 @@ fn stale_value(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Check
         let Some((left, _)) = one.left else { continue };
         let after = &execution.bodies[number + 1..];
         let taken = after.iter().find(|other| {
-            other.step == one.step
-                && other.worker != one.worker
-                && (one.entered..left).contains(&other.entered)
+            other.step == one.step && other.worker != one.worker && (one.entered..left).contains(&other.entered)
         });
-        let Some(taken) = taken else { continue };
+        // One that was cut off itself, or whose clock is wrong, may be the zombie of the two.
+        let zombie = |other: &Body<'_>| {
+            let from_ms = facts.at_ms(one.entered).saturating_sub(facts.settings.lease_ms);
+            facts.health.cut_off(other.worker, from_ms, facts.at_ms(other.entered))
+        };
+        let Some(taken) = taken.filter(|other| !zombie(other)) else { continue };
         checked.case();
         let Some(settled) = execution.settled(&one.step.step) else {
             continue;
@@ -47,12 +50,7 @@ fn stale_value(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Check
                 facts.when(left),
                 facts.when(settled.index)
             );
-            checked.find(
-                WHAT,
-                (execution, Some(one.step)),
-                (taken.entered, settled.index),
-                explanation,
-            );
+            checked.find(WHAT, (execution, Some(one.step)), (taken.entered, settled.index), explanation);
         }
     }
 }

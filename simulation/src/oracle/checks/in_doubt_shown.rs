@@ -6,7 +6,7 @@ use super::super::facts::Facts;
 use super::super::facts::{Body, Execution};
 use super::super::recovery::went_down_in;
 use super::super::{Anomaly, Checked};
-use crate::history::Seen;
+use crate::history::{Op, Seen};
 use crate::workload::StepKind;
 
 const WHAT: (Property, Anomaly) = (Property::InDoubtShown, Anomaly::InDoubt);
@@ -14,6 +14,10 @@ const WHAT: (Property, Anomaly) = (Property::InDoubtShown, Anomaly::InDoubt);
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
     for execution in &facts.executions {
+        // An operator may have found out what happened and opened the execution again.
+        if execution.calls_of(Op::Retry).next().is_some() {
+            continue;
+        }
         for step in execution.steps_of(StepKind::AtMostOnce) {
             let Some(body) = execution.bodies_of(&step.id).next() else {
                 continue;
@@ -31,24 +35,13 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
     checked
 }
 
-fn judge(
-    facts: &Facts<'_>,
-    execution: &Execution<'_>,
-    body: &Body<'_>,
-    down: usize,
-    checked: &mut Checked,
-) {
-    let again = execution
-        .bodies_of(&body.step.step)
-        .nth(1)
-        .map(|again| (again.entered, "it was run again"));
-    let settled = execution
-        .settled(&body.step.step)
-        .and_then(|settled| match settled.seen {
-            Seen::InDoubt => None,
-            Seen::Failed => Some((settled.index, "it was called failed")),
-            Seen::Value(_) => Some((settled.index, "it was given a value that no body returned")),
-        });
+fn judge(facts: &Facts<'_>, execution: &Execution<'_>, body: &Body<'_>, down: usize, checked: &mut Checked) {
+    let again = execution.bodies_of(&body.step.step).nth(1).map(|again| (again.entered, "it was run again"));
+    let settled = execution.settled(&body.step.step).and_then(|settled| match settled.seen {
+        Seen::InDoubt => None,
+        Seen::Failed => Some((settled.index, "it was called failed")),
+        Seen::Value(_) => Some((settled.index, "it was given a value that no body returned")),
+    });
     let Some((index, what)) = [again, settled].into_iter().flatten().min() else {
         return;
     };
@@ -60,10 +53,5 @@ fn judge(
         facts.when(down),
         facts.when(index)
     );
-    checked.find(
-        WHAT,
-        (execution, Some(body.step)),
-        (body.entered, index),
-        explanation,
-    );
+    checked.find(WHAT, (execution, Some(body.step)), (body.entered, index), explanation);
 }

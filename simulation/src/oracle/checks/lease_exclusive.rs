@@ -15,9 +15,9 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
         for (number, one) in execution.bodies.iter().enumerate() {
             checked.case();
             let Some((left, _)) = one.left else { continue };
-            let inside = execution.bodies[number + 1..].iter().find(|other| {
-                other.step == one.step && (one.entered..left).contains(&other.entered)
-            });
+            let inside = execution.bodies[number + 1..]
+                .iter()
+                .find(|other| other.step == one.step && (one.entered..left).contains(&other.entered));
             let Some(other) = inside else { continue };
             // The body of a worker that was cut off cannot be stopped from outside; two at once are no fault then.
             let excused = [one.worker, other.worker]
@@ -33,12 +33,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     other.worker,
                     facts.when(other.entered)
                 );
-                checked.find(
-                    WHAT,
-                    (execution, Some(one.step)),
-                    (one.entered, other.entered),
-                    explanation,
-                );
+                checked.find(WHAT, (execution, Some(one.step)), (one.entered, other.entered), explanation);
             }
         }
         same_epoch(facts, execution, &mut checked);
@@ -51,16 +46,12 @@ fn same_epoch(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Checke
         .journal
         .iter()
         .filter_map(|(index, journal)| match journal {
-            Journal::Claimed {
-                epoch: Some(epoch), ..
-            } => Some((*index, *epoch)),
+            Journal::Claimed { epoch: Some(epoch), .. } => Some((*index, *epoch)),
             _ => None,
         })
         .collect();
     for (number, (index, epoch)) in claims.iter().enumerate() {
-        let earlier = claims[..number]
-            .iter()
-            .find(|(at, of)| of == epoch && facts.who(*at) != facts.who(*index));
+        let earlier = claims[..number].iter().find(|(at, of)| of == epoch && facts.who(*at) != facts.who(*index));
         if let Some((first, _)) = earlier {
             let explanation = format!(
                 "{} and {} both hold the lease of {} under epoch {epoch}, claimed at {} and {}.",

@@ -12,19 +12,12 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
         for body in &execution.bodies {
             let left = body.left.map(|(left, _)| left);
             let until = left.unwrap_or(facts.records.len() - 1);
-            let taken = execution
-                .takeover(body.worker, body.entered, facts.records)
-                .filter(|taken| *taken < until);
+            let taken = execution.takeover(body.worker, body.entered, facts.records).filter(|taken| *taken < until);
             let seen_until = taken.unwrap_or(until);
-            let healthy = facts
-                .excuse(body.worker, body.entered, seen_until)
-                .is_none()
+            let healthy = facts.excuse(body.worker, body.entered, seen_until).is_none()
                 && went_down_in(facts, body.worker, body.entered, left).is_none();
-            let inside_ms = facts
-                .at_ms(seen_until)
-                .saturating_sub(facts.at_ms(body.entered));
-            if !healthy || left.is_none() || inside_ms < facts.settings.lease_ms && taken.is_none()
-            {
+            let inside_ms = facts.at_ms(seen_until).saturating_sub(facts.at_ms(body.entered));
+            if !healthy || left.is_none() || inside_ms < facts.settings.lease_ms && taken.is_none() {
                 continue;
             }
             // A body of another step on another worker is the affair of engines that hand out single steps.
@@ -45,12 +38,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                     facts.when(taken)
                 );
                 let what = (Property::LeaseKept, Anomaly::TwoWorkers);
-                checked.find(
-                    what,
-                    (execution, Some(body.step)),
-                    (body.entered, taken),
-                    explanation,
-                );
+                checked.find(what, (execution, Some(body.step)), (body.entered, taken), explanation);
             }
         }
     }

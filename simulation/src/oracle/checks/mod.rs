@@ -50,11 +50,7 @@ pub(super) const CHECKS: [Check; Property::ALL.len()] = [
         needs: "no transactional step had an effect",
         run: effect_once_transactional::check,
     },
-    Check {
-        property: Property::EffectOnceKeyed,
-        needs: "no keyed step had an effect",
-        run: effect_once_keyed::check,
-    },
+    Check { property: Property::EffectOnceKeyed, needs: "no keyed step had an effect", run: effect_once_keyed::check },
     Check {
         property: Property::BodyAtMostOnce,
         needs: "no at-most-once step was entered",
@@ -65,16 +61,8 @@ pub(super) const CHECKS: [Check; Property::ALL.len()] = [
         needs: "no body succeeded on a healthy worker",
         run: success_never_rerun::check,
     },
-    Check {
-        property: Property::LeaseExclusive,
-        needs: "no body was entered",
-        run: lease_exclusive::check,
-    },
-    Check {
-        property: Property::EpochFenced,
-        needs: "no execution changed hands",
-        run: epoch_fenced::check,
-    },
+    Check { property: Property::LeaseExclusive, needs: "no body was entered", run: lease_exclusive::check },
+    Check { property: Property::EpochFenced, needs: "no execution changed hands", run: epoch_fenced::check },
     Check {
         property: Property::AttemptsBounded,
         needs: "no step that has a maximum of attempts was entered",
@@ -95,71 +83,35 @@ pub(super) const CHECKS: [Check; Property::ALL.len()] = [
         needs: "no status was seen after a terminal one",
         run: status_legal::check,
     },
-    Check {
-        property: Property::OutcomeTrue,
-        needs: "no execution was seen to end",
-        run: outcome_true::check,
-    },
+    Check { property: Property::OutcomeTrue, needs: "no execution was seen to end", run: outcome_true::check },
     Check {
         property: Property::RowsConsistent,
         needs: "the rows of this subject were not read",
         run: rows_consistent::check,
     },
-    Check {
-        property: Property::StepUnique,
-        needs: "the rows of this subject were not read",
-        run: step_unique::check,
-    },
+    Check { property: Property::StepUnique, needs: "the rows of this subject were not read", run: step_unique::check },
     Check {
         property: Property::ReplayFaithful,
         needs: "no value of a step was seen by a later one",
         run: replay_faithful::check,
     },
-    Check {
-        property: Property::TimerNotEarly,
-        needs: "nothing was seen after a sleep",
-        run: timer_not_early::check,
-    },
-    Check {
-        property: Property::TimerNotLost,
-        needs: "no execution slept",
-        run: timer_not_lost::check,
-    },
-    Check {
-        property: Property::StartIdempotent,
-        needs: "no id was started twice",
-        run: start_idempotent::check,
-    },
-    Check {
-        property: Property::CancelClean,
-        needs: "no execution was seen to end",
-        run: cancel_clean::check,
-    },
+    Check { property: Property::TimerNotEarly, needs: "nothing was seen after a sleep", run: timer_not_early::check },
+    Check { property: Property::TimerNotLost, needs: "no execution slept", run: timer_not_lost::check },
+    Check { property: Property::StartIdempotent, needs: "no id was started twice", run: start_idempotent::check },
+    Check { property: Property::CancelClean, needs: "no execution was seen to end", run: cancel_clean::check },
     Check {
         property: Property::InDoubtShown,
         needs: "no worker died inside an at-most-once body",
         run: in_doubt_shown::check,
     },
-    Check {
-        property: Property::NothingStuck,
-        needs: "nothing was started",
-        run: nothing_stuck::check,
-    },
+    Check { property: Property::NothingStuck, needs: "nothing was started", run: nothing_stuck::check },
     Check {
         property: Property::CanComplete,
         needs: "a history cannot show what was possible; the model checker explores it",
         run: nothing_to_see,
     },
-    Check {
-        property: Property::Terminates,
-        needs: "nothing was started",
-        run: terminates::check,
-    },
-    Check {
-        property: Property::OrphansRecovered,
-        needs: "no worker died in a body",
-        run: orphans_recovered::check,
-    },
+    Check { property: Property::Terminates, needs: "nothing was started", run: terminates::check },
+    Check { property: Property::OrphansRecovered, needs: "no worker died in a body", run: orphans_recovered::check },
     Check {
         property: Property::LeaseKept,
         needs: "no healthy worker was inside a body for longer than a lease",

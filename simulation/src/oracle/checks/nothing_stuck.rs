@@ -19,14 +19,10 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             continue;
         }
         let last = last_sign(facts, execution).unwrap_or(started).max(started);
-        let quiet_from_ms = facts
-            .at_ms(last)
-            .max(facts.healed.map_or(0, |healed| facts.at_ms(healed)));
+        let quiet_from_ms = facts.at_ms(last).max(facts.healed.map_or(0, |healed| facts.at_ms(healed)));
         let name = execution.name;
         let Some(quiet_max_ms) = quiet_max_ms(facts, execution) else {
-            checked.leave_open(|| {
-                format!("{name} did not end, and no recovery time is declared to wait for")
-            });
+            checked.leave_open(|| format!("{name} did not end, and no recovery time is declared to wait for"));
             continue;
         };
         if !facts.faults_ceased() || facts.end_ms < quiet_from_ms.saturating_add(quiet_max_ms) {
@@ -48,12 +44,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             ms(quiet_max_ms)
         );
         let what = (Property::NothingStuck, Anomaly::Stuck);
-        checked.find(
-            what,
-            (execution, None),
-            (last, facts.records.len() - 1),
-            explanation,
-        );
+        checked.find(what, (execution, None), (last, facts.records.len() - 1), explanation);
     }
     checked
 }
@@ -63,10 +54,7 @@ pub(super) fn last_sign(facts: &Facts<'_>, execution: &Execution<'_>) -> Option<
     let last = execution.last?;
     (0..=last).rev().find(|index| {
         let record = &facts.records[*index];
-        let works = matches!(
-            record.what,
-            What::Entered(_) | What::Effect(_) | What::Left { .. } | What::Journal(_)
-        );
+        let works = matches!(record.what, What::Entered(_) | What::Effect(_) | What::Left { .. } | What::Journal(_));
         works && record.execution() == Some(execution.name)
     })
 }
@@ -78,12 +66,7 @@ pub(super) fn quiet_max_ms(facts: &Facts<'_>, execution: &Execution<'_>) -> Opti
         Item::Sleep(sleep) => sleep.ms,
         Item::Step(_) | Item::Parallel(_) => 0,
     });
-    let longest_ms = execution
-        .program
-        .steps()
-        .map(|step| step.lasts_ms)
-        .max()
-        .unwrap_or(0);
+    let longest_ms = execution.program.steps().map(|step| step.lasts_ms).max().unwrap_or(0);
     let cap_ms = facts.settings.backoff_cap_ms.unwrap_or(0);
     let parts = sleeps.chain([recovery_ms, longest_ms, cap_ms, facts.settings.slack_ms]);
     Some(parts.fold(0, u64::saturating_add))

@@ -14,33 +14,22 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
     for execution in &facts.executions {
         for body in &execution.bodies {
-            let Some(down) = went_down_in(
-                facts,
-                body.worker,
-                body.entered,
-                body.left.map(|(left, _)| left),
-            ) else {
+            let Some(down) = went_down_in(facts, body.worker, body.entered, body.left.map(|(left, _)| left)) else {
                 continue;
             };
+            // Cancelled before its worker died: there is nothing left to take over.
+            if execution.ended().is_some_and(|(ended, _)| ended < down) {
+                continue;
+            }
             checked.case();
             let Some(recovery_ms) = facts.settings.recovery_ms else {
-                checked.leave_open(|| {
-                    format!(
-                        "{} died in {}, and no recovery time is declared",
-                        body.worker, body.step
-                    )
-                });
+                checked
+                    .leave_open(|| format!("{} died in {}, and no recovery time is declared", body.worker, body.step));
                 continue;
             };
             let (base_ms, why) = base(facts, down, recovery_ms);
-            let parts = [
-                recovery_ms,
-                facts.settings.slack_ms,
-                facts.settings.backoff_cap_ms.unwrap_or(0),
-            ];
-            let limit_ms = parts
-                .iter()
-                .fold(base_ms, |sum, part| sum.saturating_add(*part));
+            let parts = [recovery_ms, facts.settings.slack_ms, facts.settings.backoff_cap_ms.unwrap_or(0)];
+            let limit_ms = parts.iter().fold(base_ms, |sum, part| sum.saturating_add(*part));
             let next = goes_on(facts, execution, body.step, down);
             let in_time = next.is_some_and(|next| facts.at_ms(next) <= limit_ms);
             if in_time {
@@ -56,14 +45,8 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 continue;
             }
             let (second, then) = match next {
-                Some(next) => (
-                    next,
-                    format!("was taken up again only at {}", facts.when(next)),
-                ),
-                None => (
-                    facts.records.len() - 1,
-                    format!("was not taken up again until {}", ms(facts.end_ms)),
-                ),
+                Some(next) => (next, format!("was taken up again only at {}", facts.when(next))),
+                None => (facts.records.len() - 1, format!("was not taken up again until {}", ms(facts.end_ms))),
             };
             let explanation = format!(
                 "{} died at {} inside {}; {why}, and the step {then}, beyond the declared recovery time of {}.",
@@ -72,12 +55,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 body.step,
                 ms(recovery_ms)
             );
-            checked.find(
-                WHAT,
-                (execution, Some(body.step)),
-                (down, second),
-                explanation,
-            );
+            checked.find(WHAT, (execution, Some(body.step)), (down, second), explanation);
         }
     }
     checked
@@ -88,53 +66,34 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
 fn base(facts: &Facts<'_>, down: usize, recovery_ms: u64) -> (u64, String) {
     let down_ms = facts.at_ms(down);
     let until_ms = down_ms.saturating_add(recovery_ms);
-    let well = facts.workers.iter().find(|worker| {
-        facts
-            .health
-            .struck(worker.as_str(), down_ms, until_ms)
-            .is_none()
-    });
+    let well = facts.workers.iter().find(|worker| facts.health.struck(worker.as_str(), down_ms, until_ms).is_none());
     match (well, facts.healed) {
         (Some(worker), _) => (down_ms, format!("{worker} was up and connected")),
         (None, Some(healed)) => (
             down_ms.max(facts.at_ms(healed)),
-            format!(
-                "all workers were up and connected from {} on",
-                facts.when(healed)
-            ),
+            format!("all workers were up and connected from {} on", facts.when(healed)),
         ),
         (None, None) => (u64::MAX, String::new()),
     }
 }
 
 /// The first sign after the worker's end that somebody took the step up, or that it needs nobody.
-fn goes_on(
-    facts: &Facts<'_>,
-    execution: &Execution<'_>,
-    step: &StepName,
-    down: usize,
-) -> Option<usize> {
+fn goes_on(facts: &Facts<'_>, execution: &Execution<'_>, step: &StepName, down: usize) -> Option<usize> {
     let told = |index: &usize| match &facts.records[*index].what {
         What::Entered(entered) => entered.step == *step || entered.saw.contains_key(&step.step),
         What::Journal(journal) => match journal {
             Journal::Claimed { .. } => true,
             Journal::Checkpoint { step: of, .. } | Journal::Began { step: of, .. } => of == step,
             Journal::Status { status, .. } => status.is_terminal(),
-            Journal::Released { .. }
-            | Journal::TimerSet { .. }
-            | Journal::TimerFired { .. }
-            | Journal::Rows { .. } => false,
+            Journal::Released { .. } | Journal::TimerSet { .. } | Journal::TimerFired { .. } | Journal::Rows { .. } => {
+                false
+            }
         },
         What::Call(call) => call.status.is_some_and(|status| status.is_terminal()),
-        What::Effect(_)
-        | What::Left { .. }
-        | What::Worker { .. }
-        | What::Fault { .. }
-        | What::Healed
-        | What::Ended => false,
+        What::Effect(_) | What::Left { .. } | What::Worker { .. } | What::Fault { .. } | What::Healed | What::Ended => {
+            false
+        }
     };
     let last = execution.last?;
-    (down + 1..=last)
-        .filter(|index| facts.records[*index].execution() == Some(execution.name))
-        .find(told)
+    (down + 1..=last).filter(|index| facts.records[*index].execution() == Some(execution.name)).find(told)
 }

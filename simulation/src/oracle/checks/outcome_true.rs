@@ -13,67 +13,44 @@ const WHAT: (Property, Anomaly) = (Property::OutcomeTrue, Anomaly::InconsistentS
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
     for execution in &facts.executions {
+        // An operator may open a failed execution again, and it may end otherwise then.
+        if execution.calls_of(Op::Retry).next().is_some() {
+            continue;
+        }
         let Some((ended, status)) = execution.ended() else {
             continue;
         };
         match status {
             Status::Failed => {
                 checked.case();
-                let last = execution
-                    .bodies
-                    .iter()
-                    .filter_map(|body| body.left)
-                    .map(|(left, _)| left)
-                    .max();
+                let last = execution.bodies.iter().filter_map(|body| body.left).map(|(left, _)| left).max();
                 let cancelled = execution.calls_of(Op::Cancel).next().is_some();
-                if !cancelled
-                    && execution
-                        .program
-                        .steps()
-                        .all(|step| must_have_succeeded(facts, execution, step))
-                {
+                if !cancelled && execution.program.steps().all(|step| must_have_succeeded(facts, execution, step)) {
                     let explanation = format!(
                         "{} was failed at {}, although every one of its steps succeeded and nothing failed.",
                         execution.name,
                         facts.when(ended)
                     );
-                    checked.find(
-                        WHAT,
-                        (execution, None),
-                        (last.unwrap_or(ended).min(ended), ended),
-                        explanation,
-                    );
+                    checked.find(WHAT, (execution, None), (last.unwrap_or(ended).min(ended), ended), explanation);
                 }
             }
             Status::Succeeded => {
                 checked.case();
-                let missing = execution
-                    .program
-                    .steps()
-                    .find(|step| !step.caught && !may_have_succeeded(execution, step));
+                let missing =
+                    execution.program.steps().find(|step| !step.caught && !may_have_succeeded(execution, step));
                 if let Some(step) = missing {
                     let name = execution.program.step_name(&step.id);
                     let last = execution.bodies_of(&step.id).last();
                     let what = match last {
                         None => "was never run".to_owned(),
-                        Some(body) => format!(
-                            "never succeeded; {} entered it last, at {}",
-                            body.worker,
-                            facts.when(body.entered)
-                        ),
+                        Some(body) => {
+                            format!("never succeeded; {} entered it last, at {}", body.worker, facts.when(body.entered))
+                        }
                     };
-                    let explanation = format!(
-                        "{} was succeeded at {}, although {name} {what}.",
-                        execution.name,
-                        facts.when(ended)
-                    );
+                    let explanation =
+                        format!("{} was succeeded at {}, although {name} {what}.", execution.name, facts.when(ended));
                     let first = last.map_or(ended, |body| body.entered);
-                    checked.find(
-                        WHAT,
-                        (execution, Some(&name)),
-                        (first.min(ended), ended),
-                        explanation,
-                    );
+                    checked.find(WHAT, (execution, Some(&name)), (first.min(ended), ended), explanation);
                 }
             }
             Status::Pending | Status::Running | Status::Cancelled | Status::Missing => {}
@@ -95,10 +72,7 @@ fn must_have_succeeded(facts: &Facts<'_>, execution: &Execution<'_>, step: &Step
     let Some(success) = bodies().find(|body| matches!(body.left, Some((_, Gave::Value(_))))) else {
         return false;
     };
-    if execution
-        .settled(&step.id)
-        .is_some_and(|settled| matches!(settled.seen, Seen::Value(_)))
-    {
+    if execution.settled(&step.id).is_some_and(|settled| matches!(settled.seen, Seen::Value(_))) {
         return true;
     }
     // Its worker may have died before it could tell: an at-most-once step is in doubt then, and another may have used up
@@ -106,7 +80,7 @@ fn must_have_succeeded(facts: &Facts<'_>, execution: &Execution<'_>, step: &Step
     let used_up = step
         .attempts_max
         .or(facts.settings.attempts_max)
-        .is_some_and(|max| bodies().count() >= max as usize);
+        .is_some_and(|max| bodies().count().max(execution.began(&name)) >= max as usize);
     let may_be_untold = step.kind == StepKind::AtMostOnce || used_up;
     let last = execution.last.unwrap_or(success.entered);
     !(may_be_untold && bodies().any(|body| facts.excuse(body.worker, body.entered, last).is_some()))

@@ -39,12 +39,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                         facts.when(index),
                         facts.who(index)
                     );
-                    checked.find(
-                        WHAT,
-                        (execution, Some(&name)),
-                        (*before, index),
-                        explanation,
-                    );
+                    checked.find(WHAT, (execution, Some(&name)), (*before, index), explanation);
                     break;
                 }
                 Some(_) => {}
@@ -56,14 +51,9 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
 
 /// Every sight of a step's value, in order: by later bodies and in the result.
 fn sights<'e>(execution: &'e Execution<'_>) -> Vec<(usize, &'e Name, &'e Seen)> {
-    let bodies = execution
-        .bodies
-        .iter()
-        .map(|body| (body.entered, &body.door.saw));
-    let results = execution
-        .calls_of(Op::Result)
-        .filter_map(|call| call.ok())
-        .map(|(index, answer)| (index, &answer.saw));
+    let bodies = execution.bodies.iter().map(|body| (body.entered, &body.door.saw));
+    let results =
+        execution.calls_of(Op::Result).filter_map(|call| call.ok()).map(|(index, answer)| (index, &answer.saw));
     let mut all: Vec<_> = bodies
         .chain(results)
         .flat_map(|(index, saw)| saw.iter().map(move |(step, seen)| (index, step, seen)))
@@ -83,9 +73,7 @@ fn never_returned(
         return None;
     };
     execution.program.steps().find(|known| known.id == *step)?;
-    let returned = execution
-        .bodies_of(step)
-        .any(|body| body.value() == Some(value));
+    let returned = execution.bodies_of(step).any(|body| body.value() == Some(value));
     let held = execution.bodies_of(step).any(|body| body.left.is_none());
     (!returned && !held).then(|| {
         format!(

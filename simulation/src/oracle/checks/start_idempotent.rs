@@ -21,14 +21,8 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
     checked
 }
 
-fn answers(
-    facts: &Facts<'_>,
-    execution: &Execution<'_>,
-    starts: &[&Answered<'_>],
-    checked: &mut Checked,
-) {
-    let Some((first, (accepted, _))) = starts.iter().find_map(|start| Some((start, start.ok()?)))
-    else {
+fn answers(facts: &Facts<'_>, execution: &Execution<'_>, starts: &[&Answered<'_>], checked: &mut Checked) {
+    let Some((first, (accepted, _))) = starts.iter().find_map(|start| Some((start, start.ok()?))) else {
         return;
     };
     for again in starts.iter().filter(|again| again.invoked > accepted) {
@@ -38,13 +32,10 @@ fn answers(
         checked.case();
         let other_input = again.other_input() != first.other_input();
         let wrong = match (other_input, reply.phase) {
-            (true, Phase::Ok) => {
-                "with another input, and was accepted instead of refused as a conflict".to_owned()
+            (true, Phase::Ok) => "with another input, and was accepted instead of refused as a conflict".to_owned(),
+            (false, Phase::Failed) => {
+                format!("with the same input, and was refused: {}", reply.error.as_deref().unwrap_or("no reason given"))
             }
-            (false, Phase::Failed) => format!(
-                "with the same input, and was refused: {}",
-                reply.error.as_deref().unwrap_or("no reason given")
-            ),
             _ => continue,
         };
         let explanation = format!(
@@ -62,10 +53,7 @@ fn two_inputs(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Checke
     let Some(first) = execution.bodies.first() else {
         return;
     };
-    let other = execution
-        .bodies
-        .iter()
-        .find(|body| body.door.other_input != first.door.other_input);
+    let other = execution.bodies.iter().find(|body| body.door.other_input != first.door.other_input);
     if let Some(other) = other {
         let explanation = format!(
             "{} ran with one input at {} (on {}) and with another at {} (on {}).",
@@ -75,11 +63,6 @@ fn two_inputs(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Checke
             facts.when(other.entered),
             other.worker
         );
-        checked.find(
-            WHAT,
-            (execution, Some(other.step)),
-            (first.entered, other.entered),
-            explanation,
-        );
+        checked.find(WHAT, (execution, Some(other.step)), (first.entered, other.entered), explanation);
     }
 }

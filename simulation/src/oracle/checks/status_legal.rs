@@ -14,17 +14,12 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
         let statuses = execution.statuses();
         for (number, (asked, told, status)) in statuses.iter().enumerate() {
             // Two reads that overlap may be told in either order: the earlier must be over before the later is asked.
-            let ended = statuses[..number]
-                .iter()
-                .rfind(|(_, before, was)| was.is_terminal() && before < asked);
+            let ended = statuses[..number].iter().rfind(|(_, before, was)| was.is_terminal() && before < asked);
             let Some((_, before, was)) = ended else {
                 continue;
             };
             checked.case();
-            let reopened = *was == Status::Failed
-                && execution
-                    .calls_of(Op::Retry)
-                    .any(|call| call.invoked < *told);
+            let reopened = *was == Status::Failed && execution.calls_of(Op::Retry).any(|call| call.invoked < *told);
             if was != status && !reopened {
                 let explanation = format!(
                     "{} was {} at {} and {} at {}.",

@@ -10,19 +10,13 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
     for execution in &facts.executions {
         for (index, journal) in &execution.journal {
-            let Journal::Rows {
-                rows_per_step_max, ..
-            } = journal
-            else {
+            let Journal::Rows { rows_per_step_max, .. } = journal else {
                 continue;
             };
             checked.case();
             if *rows_per_step_max > 1 {
-                let explanation = format!(
-                    "At {} a step of {} has {rows_per_step_max} rows.",
-                    facts.when(*index),
-                    execution.name
-                );
+                let explanation =
+                    format!("At {} a step of {} has {rows_per_step_max} rows.", facts.when(*index), execution.name);
                 let what = (Property::StepUnique, Anomaly::InconsistentRows);
                 checked.find(what, (execution, None), (*index, *index), explanation);
             }

@@ -2,9 +2,11 @@
 
 use hydra_schedule::Property;
 
-use super::super::facts::Facts;
+use super::super::facts::{Body, Facts};
+use super::super::recovery::went_down_in;
 use super::super::{Anomaly, Checked};
-use crate::history::{Gave, Op};
+use crate::history::{Gave, Journal, Op};
+use crate::workload::StepKind;
 
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
@@ -16,33 +18,48 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let Some((left, gave)) = success.left else {
                 continue;
             };
-            let again = execution
-                .bodies_of(&step.id)
-                .find(|body| body.entered > left);
+            let again = execution.bodies_of(&step.id).find(|body| body.entered > left);
             // A worker that died, or whose write was lost, may have known it alone; the next may run the body again.
             let until = again.map_or(left, |body| body.entered);
-            let decode = facts
-                .undecodable
-                .iter()
-                .find(|(index, of)| *of == success.step && *index < until);
-            let settled = execution
-                .settled(&step.id)
-                .is_some_and(|settled| settled.index < until);
-            if facts
-                .excuse(success.worker, success.entered, until)
-                .is_some()
+            let decode = facts.undecodable.iter().find(|(index, of)| *of == success.step && *index < until);
+            let settled = execution.settled(&step.id).is_some_and(|settled| settled.index < until);
+            // A worker that lives on knows what it did, whatever became of its message, for as long as it holds on to the
+            // execution.
+            let knows = again.is_some_and(|again| {
+                again.worker == success.worker
+                    && again.door.attempt.is_some()
+                    && !execution.changed_hands(success.entered, again.entered)
+                    && went_down_in(facts, success.worker, success.entered, Some(again.entered)).is_none()
+            });
+            if facts.excuse(success.worker, success.entered, until).is_some()
                 && !(decode.is_some() && settled)
+                && !(knows && step.kind != StepKind::Transactional)
             {
                 continue;
             }
             checked.case();
-            let reopened = execution
-                .calls_of(Op::Retry)
-                .any(|call| (left..until).contains(&call.invoked));
-            let Some(again) = again.filter(|_| !reopened) else {
+            let reopened = execution.calls_of(Op::Retry).any(|call| (left..until).contains(&call.invoked));
+            // A worker that was cut off, or whose clock is wrong, may not know that another has done it.
+            let zombie = |again: &Body<'_>| {
+                let from_ms = facts.at_ms(left).saturating_sub(facts.settings.lease_ms);
+                let began = |body: &Body<'_>| body.worker == again.worker && body.entered < left;
+                let claimed = execution.journal.iter().any(|(index, journal)| {
+                    matches!(journal, Journal::Claimed { .. })
+                        && (left..again.entered).contains(index)
+                        && facts.who(*index) == again.worker
+                });
+                again.worker != success.worker
+                    && !execution.bodies.iter().any(|body| began(body) && body.entered > success.entered)
+                    && !claimed
+                    && facts.health.cut_off(again.worker, from_ms, facts.at_ms(again.entered))
+            };
+            // An operator may open it again, but not by forgetting an effect that is known to have happened.
+            let granted = reopened && *gave != Gave::Unencodable;
+            let Some(again) = again.filter(|again| !granted && !zombie(again)) else {
                 continue;
             };
             let why = match (gave, decode) {
+                _ if knows => "succeeded, and its worker lived on,",
                 (Gave::Unencodable, _) => "returned a result that could not be encoded",
                 (_, Some(_)) => "succeeded and its checkpoint could no longer be decoded",
                 _ => "succeeded, and no fault came between",
@@ -56,12 +73,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 facts.when(again.entered)
             );
             let what = (Property::SuccessNeverRerun, Anomaly::Duplicate);
-            checked.find(
-                what,
-                (execution, Some(success.step)),
-                (left, again.entered),
-                explanation,
-            );
+            checked.find(what, (execution, Some(success.step)), (left, again.entered), explanation);
         }
     }
     checked

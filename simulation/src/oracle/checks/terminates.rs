@@ -18,34 +18,21 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             continue;
         }
         let name = execution.name;
-        let base_ms = facts
-            .at_ms(started)
-            .max(facts.healed.map_or(0, |healed| facts.at_ms(healed)));
+        let base_ms = facts.at_ms(started).max(facts.healed.map_or(0, |healed| facts.at_ms(healed)));
         let Some(work_max_ms) = work_max_ms(facts, execution) else {
-            checked.leave_open(|| {
-                format!("{name} did not end, and its longest possible time is not declared")
-            });
+            checked.leave_open(|| format!("{name} did not end, and its longest possible time is not declared"));
             continue;
         };
         let limit_ms = base_ms.saturating_add(work_max_ms);
         if !facts.faults_ceased() || facts.end_ms < limit_ms {
-            checked.leave_open(|| {
-                format!(
-                    "{name} was watched until {} and had until {}",
-                    ms(facts.end_ms),
-                    ms(limit_ms)
-                )
-            });
+            checked
+                .leave_open(|| format!("{name} was watched until {} and had until {}", ms(facts.end_ms), ms(limit_ms)));
             continue;
         }
         let last = last_sign(facts, execution).unwrap_or(started);
-        let still_works = facts.end_ms.saturating_sub(facts.at_ms(last))
-            < quiet_max_ms(facts, execution).unwrap_or(0);
+        let still_works = facts.end_ms.saturating_sub(facts.at_ms(last)) < quiet_max_ms(facts, execution).unwrap_or(0);
         let (anomaly, how) = match still_works {
-            true => (
-                Anomaly::UnboundedRetry,
-                "it is still at work and comes to no end",
-            ),
+            true => (Anomaly::UnboundedRetry, "it is still at work and comes to no end"),
             false => (Anomaly::Stuck, "nothing works on it any more"),
         };
         let explanation = format!(
@@ -72,10 +59,7 @@ fn work_max_ms(facts: &Facts<'_>, execution: &Execution<'_>) -> Option<u64> {
     for step in execution.program.steps() {
         let attempts_max = u64::from(step.attempts_max.or(facts.settings.attempts_max)?);
         let cap_ms = facts.settings.backoff_cap_ms.unwrap_or(0);
-        let once_ms = step
-            .lasts_ms
-            .saturating_add(cap_ms)
-            .saturating_add(facts.settings.slack_ms);
+        let once_ms = step.lasts_ms.saturating_add(cap_ms).saturating_add(facts.settings.slack_ms);
         total_ms = total_ms.saturating_add(once_ms.saturating_mul(attempts_max));
     }
     Some(total_ms)

@@ -19,9 +19,13 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
         }
         for (number, item) in execution.program.body.iter().enumerate() {
             let Item::Sleep(sleep) = item else { continue };
-            let (Some(set), Some(woke)) =
-                (set_not_before(execution, number), woke(execution, number))
-            else {
+            // Where the journal shows it, no guess is needed; bodies may be a zombie's, and end long after.
+            let written = execution.journal.iter().find_map(|(index, journal)| match journal {
+                Journal::TimerSet { step, .. } if step.step == sleep.id => Some(*index),
+                _ => None,
+            });
+            let set = written.or_else(|| set_not_before(execution, number));
+            let (Some(set), Some(woke)) = (set, woke(execution, number)) else {
                 continue;
             };
             checked.case();
@@ -45,18 +49,12 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
 
 /// The last step before the sleep must have been left once before the timer can be set.
 pub(super) fn set_not_before(execution: &Execution<'_>, sleep: usize) -> Option<usize> {
-    let before = execution
-        .items_before(sleep)
-        .iter()
-        .rfind(|item| !item.steps().is_empty());
+    let before = execution.items_before(sleep).iter().rfind(|item| !item.steps().is_empty());
     let Some(before) = before else {
         return execution.started();
     };
     let left_first = |step: &crate::workload::Step| {
-        let lefts = execution
-            .bodies_of(&step.id)
-            .filter(|body| body.succeeded())
-            .filter_map(|body| body.left);
+        let lefts = execution.bodies_of(&step.id).filter(|body| body.succeeded()).filter_map(|body| body.left);
         lefts.map(|(left, _)| left).min()
     };
     let all: Option<Vec<usize>> = before.steps().iter().map(left_first).collect();
@@ -65,17 +63,9 @@ pub(super) fn set_not_before(execution: &Execution<'_>, sleep: usize) -> Option<
 
 /// The first thing that shows that the sleep is over: a body of the next step, or success.
 pub(super) fn woke(execution: &Execution<'_>, sleep: usize) -> Option<usize> {
-    let next = execution.program.body[sleep + 1..]
-        .iter()
-        .find(|item| !item.steps().is_empty());
-    let entered = next
-        .into_iter()
-        .flat_map(|item| item.steps())
-        .flat_map(|step| execution.bodies_of(&step.id));
-    let succeeded = execution
-        .ended()
-        .filter(|(_, status)| *status == Status::Succeeded)
-        .map(|(told, _)| told);
+    let next = execution.program.body[sleep + 1..].iter().find(|item| !item.steps().is_empty());
+    let entered = next.into_iter().flat_map(|item| item.steps()).flat_map(|step| execution.bodies_of(&step.id));
+    let succeeded = execution.ended().filter(|(_, status)| *status == Status::Succeeded).map(|(told, _)| told);
     entered.map(|body| body.entered).chain(succeeded).min()
 }
 
@@ -84,15 +74,10 @@ fn fired_early(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Check
         let Journal::TimerFired { step } = journal else {
             continue;
         };
-        let set = execution
-            .journal
-            .iter()
-            .find_map(|(at, journal)| match journal {
-                Journal::TimerSet { step: of, due_ms } if of == step && at < index => {
-                    Some((*at, *due_ms))
-                }
-                _ => None,
-            });
+        let set = execution.journal.iter().find_map(|(at, journal)| match journal {
+            Journal::TimerSet { step: of, due_ms } if of == step && at < index => Some((*at, *due_ms)),
+            _ => None,
+        });
         let Some((set, due_ms)) = set else { continue };
         checked.case();
         if facts.at_ms(*index).saturating_add(facts.settings.early_ms) < due_ms {

@@ -1,0 +1,378 @@
+//! The connection that writes.
+
+use std::time::Instant;
+
+use hydra_protocol::{Epoch, Execution, Step, StepNo, Time, decode};
+use rusqlite::{ErrorCode, Row, params};
+
+use super::rows::{self, execution_columns, ms, step_columns};
+use super::{SqliteBackend, SqliteReader};
+use crate::store::backend::{
+    Backend, Candidate, Checkpoint, DueSource, ExecutionUpdate, Field, Identity, NewExecution, NewStep, StepUpdate,
+};
+use crate::store::{ExecutionId, ExecutionKey, JournalStep, StoreError, Target, Value, sql_error};
+
+impl Backend for SqliteBackend {
+    type Reader = SqliteReader;
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        // Immediate: rows that are read now must not change before they are written. A deferred transaction would read
+        // a snapshot, and fail when it turns to writing after another process has.
+        self.sql.control("BEGIN IMMEDIATE")
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let mut statement = self.sql.connection().prepare_cached("COMMIT").map_err(sql_error::of)?;
+        statement.execute([]).map(drop).map_err(|error| match error.sqlite_error_code() {
+            // Its last frames may have reached the log though the disk did not say so: a later recovery would find
+            // them there, unless another commit has overwritten them before.
+            Some(ErrorCode::SystemIoFailure) => StoreError::Unknown(error.to_string()),
+            _ => sql_error::of(error),
+        })
+    }
+
+    fn rollback(&mut self) {
+        self.sql.rollback();
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.sql.in_transaction()
+    }
+
+    fn savepoint(&mut self) -> Result<(), StoreError> {
+        self.sql.control("SAVEPOINT body")
+    }
+
+    fn release(&mut self) -> Result<(), StoreError> {
+        self.sql.control("RELEASE body")
+    }
+
+    fn rollback_to(&mut self) -> Result<(), StoreError> {
+        self.sql.control("ROLLBACK TO body")?;
+        self.sql.control("RELEASE body")
+    }
+
+    fn find(&mut self, target: &Target) -> Result<Option<(ExecutionKey, Execution)>, StoreError> {
+        let read = |row: &Row<'_>| {
+            let key = ExecutionKey(row.get(rows::EXECUTION_COLUMNS).map_err(sql_error::of)?);
+            Ok((key, rows::execution(key, row, 0)?))
+        };
+        match target {
+            Target::Key(key) => self.first(
+                concat!("SELECT ", execution_columns!(), ", seq FROM hydra_executions WHERE seq = ?1"),
+                [key.0],
+                read,
+            ),
+            Target::Id(id) => self.first(
+                concat!(
+                    "SELECT ",
+                    execution_columns!(),
+                    ", seq FROM hydra_executions WHERE namespace = ?1 AND id = ?2"
+                ),
+                params![id.namespace, id.id],
+                read,
+            ),
+        }
+    }
+
+    fn find_step(&mut self, key: ExecutionKey, owner: &Execution, no: StepNo) -> Result<Option<Step>, StoreError> {
+        self.first(
+            concat!("SELECT ", step_columns!(), " FROM hydra_steps WHERE execution = ?1 AND step = ?2"),
+            params![key.0, no.0],
+            |row| rows::step(key, owner, row, 0).map(|(_, step)| step),
+        )
+    }
+
+    fn find_settled(
+        &mut self,
+        key: ExecutionKey,
+        owner: &Execution,
+        order: u32,
+    ) -> Result<Option<(StepNo, Step)>, StoreError> {
+        self.first(
+            concat!("SELECT ", step_columns!(), " FROM hydra_steps WHERE execution = ?1 AND ord = ?2"),
+            params![key.0, order],
+            |row| rows::step(key, owner, row, 0),
+        )
+    }
+
+    fn open_steps(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<(StepNo, Step)>, StoreError> {
+        self.all(
+            concat!(
+                "SELECT ",
+                step_columns!(),
+                " FROM hydra_steps WHERE execution = ?1 AND state IN ('running', 'waiting', 'sleeping') ORDER BY step"
+            ),
+            [key.0],
+            |row| rows::step(key, owner, row, 0),
+        )
+    }
+
+    fn same_input(&mut self, key: ExecutionKey, workflow: &str, input: &[u8]) -> Result<bool, StoreError> {
+        let same = self.first(
+            "SELECT workflow = ?2 AND input = ?3 FROM hydra_executions JOIN hydra_payloads ON execution = seq \
+             WHERE seq = ?1",
+            params![key.0, workflow, input],
+            |row| row.get(0).map_err(sql_error::of),
+        )?;
+        same.ok_or_else(|| no_payload(key))
+    }
+
+    fn checkpoint(&mut self, key: ExecutionKey, no: StepNo) -> Result<Checkpoint, StoreError> {
+        let checkpoint = self.first(
+            "SELECT output, error FROM hydra_steps WHERE execution = ?1 AND step = ?2",
+            params![key.0, no.0],
+            |row| {
+                let read = || -> rusqlite::Result<_> { Ok(Checkpoint { value: row.get(0)?, error: row.get(1)? }) };
+                read().map_err(|error| rows::column(rows::execution_name(key), error))
+            },
+        )?;
+        Ok(checkpoint.unwrap_or_default())
+    }
+
+    fn identity(&mut self, key: ExecutionKey) -> Result<Identity, StoreError> {
+        let identity = self.first(
+            concat!(
+                "SELECT ",
+                execution_columns!(),
+                ", namespace, id, workflow, input FROM hydra_executions JOIN hydra_payloads ON execution = seq \
+                 WHERE seq = ?1"
+            ),
+            [key.0],
+            |row| {
+                let (execution, at) = (rows::execution(key, row, 0)?, rows::EXECUTION_COLUMNS);
+                let read = || -> rusqlite::Result<_> {
+                    let id = ExecutionId { namespace: row.get(at)?, id: row.get(at + 1)? };
+                    Ok(Identity { row: execution, id, workflow: row.get(at + 2)?, input: row.get(at + 3)? })
+                };
+                read().map_err(|error| rows::column(rows::execution_name(key), error))
+            },
+        )?;
+        identity.ok_or_else(|| no_payload(key))
+    }
+
+    fn journal(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<JournalStep>, StoreError> {
+        self.all(
+            concat!(
+                "SELECT ",
+                step_columns!(),
+                ", name, output, error FROM hydra_steps WHERE execution = ?1 ORDER BY step"
+            ),
+            [key.0],
+            |row| rows::journal_step(key, owner, row),
+        )
+    }
+
+    fn due(
+        &mut self,
+        namespace: &str,
+        source: DueSource<'_>,
+        now: Time,
+        after: Option<Candidate>,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, StoreError> {
+        let (from, from_key) = after.map_or((0, i64::MIN), |after| (ms(after.due_at), after.key.0));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = |row: &Row<'_>| {
+            let read = || -> rusqlite::Result<_> {
+                Ok(Candidate { due_at: rows::time(row, 0)?, key: ExecutionKey(row.get(1)?) })
+            };
+            read().map_err(|error| rows::column("an entry of the index of due times".into(), error))
+        };
+        match source {
+            DueSource::Workflow(workflow) => self.all(
+                "SELECT due_at, seq FROM hydra_executions \
+                 WHERE namespace = ?1 AND workflow = ?2 AND due_at <= ?3 AND (due_at, seq) > (?4, ?5) \
+                 ORDER BY due_at, seq LIMIT ?6",
+                params![namespace, workflow, ms(now), from, from_key, limit],
+                read,
+            ),
+            DueSource::Overdue => self.all(
+                "SELECT deadline, seq FROM hydra_executions \
+                 WHERE namespace = ?1 AND due_at IS NOT NULL AND deadline <= ?2 AND (deadline, seq) > (?3, ?4) \
+                 ORDER BY deadline, seq LIMIT ?5",
+                params![namespace, ms(now), from, from_key, limit],
+                read,
+            ),
+        }
+    }
+
+    fn next_due(&mut self, namespace: &str, workflow: &str, after: Option<Time>) -> Result<Option<Time>, StoreError> {
+        self.first(
+            "SELECT due_at FROM hydra_executions WHERE namespace = ?1 AND workflow = ?2 AND due_at > ?3 \
+             ORDER BY due_at LIMIT 1",
+            params![namespace, workflow, after.map_or(-1, ms)],
+            |row| rows::time(row, 0).map_err(sql_error::of),
+        )
+    }
+
+    fn insert_execution(&mut self, new: NewExecution<'_>) -> Result<ExecutionKey, StoreError> {
+        let raw = decode::raw_execution(new.row);
+        let connection = self.sql.connection();
+        let mut statement = connection
+            .prepare_cached(
+                "INSERT INTO hydra_executions (namespace, id, workflow, status, due_at, epoch, settled, replays, \
+                 replays_max, deadline, failure, started_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            )
+            .map_err(sql_error::of)?;
+        let key = statement.insert(params![
+            new.id.namespace,
+            new.id.id,
+            new.workflow,
+            raw.status,
+            raw.due_at,
+            raw.epoch,
+            raw.settled,
+            raw.replays,
+            raw.replays_max,
+            raw.deadline,
+            raw.failure,
+            ms(new.started_at),
+        ]);
+        let key = ExecutionKey(key.map_err(sql_error::of)?);
+        self.write_one(
+            "INSERT INTO hydra_payloads (execution, input) VALUES (?1, ?2)",
+            params![key.0, new.input],
+            || rows::execution_name(key),
+        )?;
+        Ok(key)
+    }
+
+    fn update_execution(&mut self, update: ExecutionUpdate<'_>) -> Result<(), StoreError> {
+        let ExecutionUpdate { key, before, row, worker, ended_at, result } = update;
+        let (was, raw) = (decode::raw_execution(before), decode::raw_execution(row));
+        let name = || format!("{} at epoch {}", rows::execution_name(key), before.epoch.0);
+        if (was.status, was.due_at, was.deadline) == (raw.status, raw.due_at, raw.deadline) && worker.is_none() {
+            // The indexes stay as they are: half the cost of what every settled step writes.
+            self.write_one(
+                "UPDATE hydra_executions SET epoch = ?3, settled = ?4, replays = ?5, replays_max = ?6, failure = ?7 \
+                 WHERE seq = ?1 AND epoch = ?2",
+                params![key.0, before.epoch.0, raw.epoch, raw.settled, raw.replays, raw.replays_max, raw.failure],
+                name,
+            )?;
+        } else {
+            self.write_one(
+                "UPDATE hydra_executions SET status = ?3, due_at = ?4, epoch = ?5, settled = ?6, replays = ?7, \
+                 replays_max = ?8, deadline = ?9, failure = ?10, worker = coalesce(?11, worker), ended_at = ?12 \
+                 WHERE seq = ?1 AND epoch = ?2",
+                params![
+                    key.0,
+                    before.epoch.0,
+                    raw.status,
+                    raw.due_at,
+                    raw.epoch,
+                    raw.settled,
+                    raw.replays,
+                    raw.replays_max,
+                    raw.deadline,
+                    raw.failure,
+                    worker,
+                    ended_at.map(ms),
+                ],
+                name,
+            )?;
+        }
+        if let Field::Set(result) = result {
+            self.write_one(
+                "UPDATE hydra_payloads SET output = ?2, error = ?3 WHERE execution = ?1",
+                params![key.0, result.output, result.error],
+                name,
+            )?;
+        }
+        Ok(())
+    }
+
+    fn insert_step(&mut self, new: NewStep<'_>) -> Result<(), StoreError> {
+        let raw = decode::raw_step(new.row);
+        self.write_one(
+            "INSERT INTO hydra_steps (execution, step, name, kind, epoch, attempt, attempts_max, state, due_at, ord, \
+             cause, begun_at, input) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+            params![
+                new.key.0,
+                new.no.0,
+                &**new.name,
+                raw.kind,
+                raw.epoch,
+                raw.attempt,
+                raw.attempts_max,
+                raw.state,
+                raw.due_at,
+                raw.order,
+                raw.cause,
+                ms(new.begun_at),
+                new.input,
+            ],
+            || step_name(new.key, new.no),
+        )
+    }
+
+    fn update_step(&mut self, update: StepUpdate<'_>) -> Result<(), StoreError> {
+        let raw = decode::raw_step(update.row);
+        let (keep, error) = match update.error {
+            Field::Keep => (true, None),
+            Field::Set(error) => (false, error),
+        };
+        self.write_one(
+            "UPDATE hydra_steps SET kind = ?3, epoch = ?4, attempt = ?5, attempts_max = ?6, state = ?7, due_at = ?8, \
+             ord = ?9, cause = ?10, settled_at = ?11, output = ?12, error = iif(?13, error, ?14) \
+             WHERE execution = ?1 AND step = ?2",
+            params![
+                update.key.0,
+                update.no.0,
+                raw.kind,
+                raw.epoch,
+                raw.attempt,
+                raw.attempts_max,
+                raw.state,
+                raw.due_at,
+                raw.order,
+                raw.cause,
+                update.settled_at.map(ms),
+                update.output,
+                keep,
+                error,
+            ],
+            || step_name(update.key, update.no),
+        )
+    }
+
+    fn insert_lease(&mut self, key: ExecutionKey, epoch: Epoch, worker: &str, now: Time) -> Result<(), StoreError> {
+        self.write_one(
+            "INSERT INTO hydra_leases (execution, epoch, worker, claimed_at) VALUES (?1, ?2, ?3, ?4)",
+            params![key.0, epoch.0, worker, ms(now)],
+            || rows::execution_name(key),
+        )
+    }
+
+    fn end_lease(&mut self, key: ExecutionKey, epoch: Epoch, at: Time) -> Result<(), StoreError> {
+        self.write_one(
+            "UPDATE hydra_leases SET ended_at = ?3 WHERE execution = ?1 AND epoch = ?2",
+            params![key.0, epoch.0, ms(at)],
+            || format!("lease {} of {}", epoch.0, rows::execution_name(key)),
+        )
+    }
+
+    fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.sql.set_deadline(deadline);
+    }
+
+    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
+        self.sql.execute(sql, params)
+    }
+
+    fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
+        self.sql.query(sql, params)
+    }
+
+    fn reader(&mut self) -> Result<Option<SqliteReader>, StoreError> {
+        self.open_reader().map(Some)
+    }
+}
+
+fn step_name(key: ExecutionKey, no: StepNo) -> String {
+    format!("{}, step {}", rows::execution_name(key), no.0)
+}
+
+fn no_payload(key: ExecutionKey) -> StoreError {
+    rows::corrupt(rows::execution_name(key), "its row in hydra_payloads is missing")
+}

@@ -1,0 +1,108 @@
+//! What a failing run leaves behind: a folder that holds everything, and one command that replays it.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use hydra_schedule::{Property, Schedule};
+
+use super::Case;
+use crate::history::History;
+use crate::oracle;
+use crate::report;
+use crate::shrink::{self, End};
+use crate::subjects::{self, Entry};
+
+/// How often the shrinker may ask. A run takes some 50 microseconds, its judgement as much.
+const TRIES_MAX: u32 = 20_000;
+
+/// A broken property, with the case that shows it made as small as it gets.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The property.
+    pub property: Property,
+    /// The seed that showed it.
+    pub seed: u64,
+    /// The case as it was found.
+    pub found: Schedule,
+    /// The case made small.
+    pub shrunk: Schedule,
+    /// How the shrinking ended.
+    pub end: End,
+    /// What was observed in the case made small.
+    pub history: History,
+    /// What was observed in the case as it was found.
+    pub found_history: History,
+    /// The finding in the case made small, told for people.
+    pub told: report::Case,
+}
+
+/// The files of a failure's folder.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The command that replays it.
+    pub replay: String,
+}
+
+impl Failure {
+    /// Finds `property` again in `case` and makes the case small. None if the case does not show it.
+    pub fn of(entry: &Entry, case: &Case, property: Property, command: &str) -> Option<Failure> {
+        let mut subject = entry.make();
+        let found = case.schedule(entry.name);
+        let whole = shrink::Case { schedule: found.clone(), workload: case.workload.clone() };
+        let shrunk = shrink::shrink(&whole, TRIES_MAX, |candidate| {
+            let Ok(case) = Case::of_candidate(candidate) else { return false };
+            subject.run(case.run());
+            oracle::falls(&subject.history(&case.workload), &subjects::settings(&case.config), property)
+        });
+        subject.run(case.run());
+        let found_history = subject.history(&case.workload);
+        let small = Case::of_candidate(&shrunk.case).ok()?;
+        subject.run(small.run());
+        let history = subject.history(&small.workload);
+        let findings = oracle::findings(&history, &subjects::settings(&small.config));
+        let finding = findings.into_iter().find(|finding| finding.property == property)?;
+        let schedule = small.schedule(entry.name);
+        let told = report::Case::from_history(&history, &finding, schedule.clone(), command);
+        Some(Failure {
+            property,
+            seed: case.seed,
+            found,
+            shrunk: schedule,
+            end: shrunk.end,
+            history,
+            found_history,
+            told,
+        })
+    }
+
+    /// How many faults and steps the small case has.
+    pub fn size(&self) -> (usize, usize) {
+        let steps = self.history.header.workload.programs.iter().map(|program| program.steps().count()).sum();
+        (self.shrunk.faults(), steps)
+    }
+}
+
+/// Writes the folder of a failure under `out`. `commit` names the version of this program, if it is known.
+pub fn keep(failure: &Failure, entry: &Entry, out: &Path, commit: Option<&str>) -> io::Result<Files> {
+    let folder = out.join(format!("{}-{}-{}", entry.name, failure.property.id(), failure.seed));
+    fs::create_dir_all(&folder)?;
+    let replay = format!("hydra replay {}", folder.display());
+    let write = |name: &str, text: String| fs::write(folder.join(name), text);
+    write("seed", format!("{}\n", failure.seed))?;
+    write("found.schedule", failure.found.to_string())?;
+    let mut shrunk = failure.shrunk.clone();
+    if let Ok(name) = hydra_schedule::Name::new(super::BREAKS) {
+        shrunk.settings.insert(name, failure.property.id().to_owned());
+    }
+    write("shrunk.schedule", shrunk.to_string())?;
+    write("history.jsonl", failure.history.to_text())?;
+    write("found-history.jsonl", failure.found_history.to_text())?;
+    let mut told = failure.told.clone();
+    told.counterexample.replay.clone_from(&replay);
+    write("report.md", told.counterexample.to_markdown(1))?;
+    write("commit", format!("{}\n", commit.unwrap_or("unknown")))?;
+    write("replay", format!("{replay}\n"))?;
+    Ok(Files { folder, replay })
+}

@@ -1,0 +1,39 @@
+//! Past failures: every schedule under `tests/seeds/` still shows on its own subject what it says, and nothing on the
+//! reference.
+
+use std::path::{Path, PathBuf};
+
+use hydra_simulation::campaign::{read, replay};
+
+fn seeds() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/seeds");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "schedule"))
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn past_failures_are_replayed() {
+    let files = seeds();
+    assert!(!files.is_empty());
+    for file in files {
+        let name = file.display();
+        let schedule = read(&file).unwrap_or_else(|error| panic!("{error}"));
+        let right = replay(schedule.clone(), Some("reference")).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(right.same_again, "{name}");
+        assert!(right.findings.is_empty(), "{name}: the reference: {:?}", right.findings);
+        let own = replay(schedule, None).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(own.same_again, "{name}");
+        match own.breaks {
+            Some(property) => assert!(
+                own.findings.iter().any(|finding| finding.property == property),
+                "{name}: {property} no longer falls"
+            ),
+            None => assert!(own.findings.is_empty(), "{name}: {:?}", own.findings),
+        }
+    }
+}

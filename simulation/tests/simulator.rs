@@ -1,0 +1,193 @@
+//! The simulator's own properties: the same seed gives the same bytes, a right engine is never accused, a wrong one is
+//! found, and what is found replays.
+
+use hydra_protocol::{Command, Protocol, Recovery, Reference, Settlement, Span, Step, StepNo, Time, worker};
+use hydra_schedule::{Property, Schedule};
+use hydra_simulation::campaign::{self, Case, Failure, Plan, Seeds};
+use hydra_simulation::cluster::{Cluster, Watch};
+use hydra_simulation::subjects::{self, Simulated, Subject};
+use hydra_simulation::{oracle, shrink};
+
+fn plan(runs: u64, broken_max: u64) -> Plan {
+    Plan { seeds: Seeds::Range(0, runs), part: 1, of: 1, workers: Vec::new(), check_determinism: false, broken_max }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let mut used = Simulated::new("reference", &Reference);
+    for seed in 0..300 {
+        let case = Case::of_seed(seed, &[]);
+        // One that has run before and one that is fresh: nothing of a run may linger.
+        used.run(case.run());
+        let mut fresh = Simulated::new("reference", &Reference);
+        fresh.run(case.run());
+        assert_eq!(used.history(&case.workload).to_text(), fresh.history(&case.workload).to_text(), "seed {seed}");
+        assert_eq!(used.fingerprint(), fresh.fingerprint());
+    }
+}
+
+#[test]
+fn a_schedule_that_is_written_down_replays_to_the_byte() {
+    for seed in 0..300 {
+        let case = Case::of_seed(seed, &[]);
+        let text = case.schedule("reference").to_string();
+        let schedule: Schedule = text.parse().unwrap();
+        let read = Case::of_schedule(&schedule).unwrap();
+        assert_eq!(read, case, "seed {seed}");
+        assert_eq!(read.schedule("reference").to_string(), text);
+    }
+}
+
+#[test]
+fn the_reference_keeps_every_promise_and_reaches_every_goal() {
+    let entry = subjects::find("reference").unwrap();
+    let outcome = campaign::run(&entry, &plan(12_000, 1), |_| {});
+    assert_eq!(outcome.broken, 0, "seed {:?}: {:?}", outcome.first, outcome.fell);
+    assert_eq!(outcome.nondeterministic, None);
+    assert_eq!(outcome.tally.missed(), [] as [String; 0]);
+}
+
+#[test]
+fn the_parts_of_a_campaign_are_the_whole() {
+    let entry = subjects::find("reference").unwrap();
+    let whole = campaign::run(&entry, &plan(300, 1), |_| {});
+    let mut sum = hydra_simulation::cluster::Tally::default();
+    for part in 1..=3 {
+        let outcome = campaign::run(&entry, &Plan { part, of: 3, ..plan(300, 1) }, |_| {});
+        sum.add(&outcome.tally);
+    }
+    assert_eq!(sum, whole.tally);
+}
+
+/// Mutants whose wrong is out of the simulator's sight, and why. Anything else has to be found.
+const OUT_OF_SIGHT: [(&str, &str); 2] = [
+    ("sleeper-is-due-at-once", "claims and parks without end until the time comes, and time comes here"),
+    ("lease-outlives-the-deadline", "no generated program has a deadline"),
+];
+
+/// Runs in which each mutant has to be found.
+const RUNS_MAX: u64 = 10_000;
+
+#[test]
+fn every_mutant_of_the_museum_is_found() {
+    for entry in subjects::all().into_iter().filter(|entry| entry.defect.is_some()) {
+        let hidden = OUT_OF_SIGHT.iter().find(|(name, _)| *name == entry.name);
+        let runs = if hidden.is_some() { 300 } else { RUNS_MAX };
+        let outcome = campaign::run(&entry, &plan(runs, 1), |_| {});
+        match hidden {
+            None => assert_eq!(outcome.broken, 1, "{} was not found in {RUNS_MAX} runs", entry.name),
+            Some((name, why)) => assert_eq!(outcome.broken, 0, "{name} is found by now, though it {why}"),
+        }
+    }
+}
+
+/// The quick look may call a right run strange, but it must not pass what the oracle finds.
+#[test]
+fn the_quick_look_passes_nothing_that_the_oracle_finds() {
+    let mut passed = 0;
+    for entry in subjects::all() {
+        let mut subject = entry.make();
+        for seed in 0..150 {
+            let case = Case::of_seed(seed, &[]);
+            subject.run(case.run());
+            if subject.strange().is_some() {
+                continue;
+            }
+            passed += 1;
+            let findings = oracle::findings(&subject.history(&case.workload), &subjects::settings(&case.config));
+            assert!(findings.is_empty(), "{} seed {seed}: {findings:?}", entry.name);
+        }
+    }
+    assert!(passed > 1_000, "the quick look passed only {passed} runs, so little was compared");
+}
+
+/// The key changes with the attempt: what the audit calls "not exactly once".
+struct KeyOfAttempt;
+impl Protocol for KeyOfAttempt {
+    fn key(&self, step: StepNo, attempt: u32) -> u64 {
+        u64::from(step.0) << 32 | u64::from(attempt)
+    }
+}
+
+#[test]
+fn a_failure_is_made_small_and_falls_again() {
+    let entry = subjects::find("key-per-attempt").unwrap();
+    let outcome = campaign::run(&entry, &plan(5_000, 1), |_| {});
+    let seed = outcome.first[&Property::EffectOnceKeyed];
+    let case = Case::of_seed(seed, &[]);
+    let failure = Failure::of(&entry, &case, Property::EffectOnceKeyed, "hydra replay").unwrap();
+    assert_eq!(failure.end, shrink::End::Minimal);
+    let (faults, steps) = failure.size();
+    assert!(faults <= 2 && steps == 1, "{faults} faults, {steps} steps:\n{}", failure.shrunk);
+    // It falls for rules that have the defect, and not for the right ones.
+    let small = Case::of_schedule(&failure.shrunk).unwrap();
+    for (mut subject, falls) in [
+        (Box::new(Simulated::new("mine", &KeyOfAttempt)) as Box<dyn Subject>, true),
+        (subjects::find("reference").unwrap().make(), false),
+    ] {
+        subject.run(small.run());
+        let history = subject.history(&small.workload);
+        let fell = oracle::falls(&history, &subjects::settings(&small.config), Property::EffectOnceKeyed);
+        assert_eq!(fell, falls);
+    }
+}
+
+/// Rules that answer differently from run to run: what a campaign has to notice.
+#[derive(Default)]
+struct Fickle(std::sync::atomic::AtomicU64);
+impl Protocol for Fickle {
+    fn backoff(&self, backoff: &hydra_protocol::Backoff, attempt: u32, salt: u64) -> Span {
+        let more = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Span::from_millis(backoff.wait(attempt, salt).as_millis() + more % 7)
+    }
+}
+
+#[test]
+fn rules_that_are_not_deterministic_are_noticed() {
+    static FICKLE: Fickle = Fickle(std::sync::atomic::AtomicU64::new(0));
+    let mut subject = Simulated::new("fickle", &FICKLE);
+    let differs = (0..200).any(|seed| {
+        let case = Case::of_seed(seed, &[]);
+        subject.run(case.run());
+        let once = subject.fingerprint();
+        subject.run(case.run());
+        once != subject.fingerprint()
+    });
+    assert!(differs);
+}
+
+/// Orphans are never begun again.
+struct NoRecovery;
+impl Protocol for NoRecovery {
+    fn recover(&self, _: &Step) -> Recovery {
+        Recovery::Again
+    }
+    fn step_next(
+        &self,
+        plan: &worker::step::Plan,
+        phase: worker::step::Phase,
+        event: worker::step::Event,
+    ) -> (worker::step::Phase, worker::step::Action) {
+        match worker::step::next(self, plan, phase, event) {
+            // It never asks to settle a success.
+            (_, worker::step::Action::Ask(Command::Settle { settlement: Settlement::Succeeded, .. })) => {
+                (worker::step::Phase::Waiting { due_at: Time::MAX, attempt: 1 }, worker::step::Action::Nothing)
+            }
+            next => next,
+        }
+    }
+}
+
+#[test]
+fn what_never_ends_is_seen_to_be_stuck() {
+    let mut cluster = Cluster::new(&NoRecovery);
+    let mut watch = Watch::default();
+    let stuck = (0..50).any(|seed| {
+        let case = Case::of_seed(seed, &[]);
+        cluster.run(case.run());
+        assert!(cluster.open() == 0 || cluster.strange(&mut watch).is_some());
+        let history = cluster.history("stuck", seed, &case.workload);
+        oracle::falls(&history, &subjects::settings(&case.config), Property::NothingStuck)
+    });
+    assert!(stuck);
+}

@@ -1,0 +1,180 @@
+//! What the scenarios share: stores, a receiver of effects, and judging the same scenario under right and wrong rules.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use hydra_engine::protocol::{Protocol, Reference, Time};
+use hydra_engine::store::{Inline, MemoryStore, SqliteOptions, Store, StoreOptions, Synchronous, TokioClock};
+use hydra_engine::{Attempt, Client, Worker, WorkerBuilder};
+
+/// Whether the scenario's promise was kept, and if not, what was seen.
+pub type Verdict = Result<(), String>;
+
+pub const LEASE: Duration = Duration::from_secs(6);
+/// No scenario needs so long; one that does hangs. Virtual time.
+const HANGS: Duration = Duration::from_secs(3_600);
+
+#[derive(Clone, Copy, Debug)]
+pub enum On {
+    Memory,
+    Sqlite,
+}
+
+pub const STORES: [On; 2] = [On::Memory, On::Sqlite];
+
+/// One scenario's world.
+#[derive(Clone)]
+pub struct Stage {
+    pub store: Arc<dyn Store>,
+    pub receiver: Receiver,
+    rules: &'static dyn Protocol,
+}
+
+impl Stage {
+    pub fn client(&self) -> Client {
+        Client::new(self.store.clone())
+    }
+
+    /// A worker on this store, or on another way to it.
+    pub fn worker_on(&self, store: Arc<dyn Store>) -> WorkerBuilder {
+        Worker::builder(store).rules(self.rules).lease(LEASE).poll_interval(ms(100))
+    }
+
+    pub fn worker(&self) -> WorkerBuilder {
+        self.worker_on(self.store.clone())
+    }
+}
+
+/// Holds under the right rules, on every store.
+pub fn holds<F, Fut>(scenario: F)
+where
+    F: Fn(Stage) -> Fut,
+    Fut: Future<Output = Verdict>,
+{
+    for on in STORES {
+        if let Err(seen) = play(&Reference, on, &scenario) {
+            panic!("on {on:?}: {seen}");
+        }
+    }
+}
+
+/// Is noticed under each of these rules of the museum, on every store.
+pub fn notices<F, Fut>(mutants: &[&str], scenario: F)
+where
+    F: Fn(Stage) -> Fut,
+    Fut: Future<Output = Verdict>,
+{
+    for name in mutants {
+        let mutant = hydra_model::museum::find(name).unwrap_or_else(|| panic!("no mutant {name}"));
+        for on in STORES {
+            let verdict = play(mutant.rules, on, &scenario);
+            assert!(verdict.is_err(), "{name} went unnoticed on {on:?}");
+        }
+    }
+}
+
+fn play<F, Fut>(rules: &'static (dyn Protocol + Sync), on: On, scenario: &F) -> Verdict
+where
+    F: Fn(Stage) -> Fut,
+    Fut: Future<Output = Verdict>,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let clock = Arc::new(TokioClock::starting_at(Time::from_millis(1_000_000)));
+        let options = StoreOptions { rules, clock, ..StoreOptions::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = match on {
+            On::Memory => Arc::new(MemoryStore::with(options)),
+            On::Sqlite => {
+                let file = SqliteOptions {
+                    synchronous: Synchronous::Normal,
+                    ..SqliteOptions::at(folder.path().join("audit.sqlite"))
+                };
+                Arc::new(Inline::over(file.open_backend().unwrap(), options))
+            }
+        };
+        let stage = Stage { store, receiver: Receiver::default(), rules };
+        tokio::time::timeout(HANGS, scenario(stage)).await.unwrap_or_else(|_| Err("it never ends".to_owned()))
+    })
+}
+
+/// Receives the effects of steps: one for each idempotency key, as a bank would.
+#[derive(Clone, Default)]
+pub struct Receiver(Arc<Mutex<Received>>);
+
+#[derive(Default)]
+struct Received {
+    /// Every time a body asked, with its key.
+    asked: Vec<(String, String)>,
+    /// Bodies that are running now, by step.
+    running: Vec<String>,
+    overlaps: Vec<String>,
+}
+
+impl Receiver {
+    /// A body has its effect.
+    pub fn effect(&self, step: &str, attempt: &Attempt) {
+        self.0.lock().unwrap().asked.push((step.to_owned(), attempt.idempotency_key.clone()));
+    }
+
+    /// How many bodies of this step had their effect.
+    pub fn bodies(&self, step: &str) -> usize {
+        self.0.lock().unwrap().asked.iter().filter(|(asked, _)| asked == step).count()
+    }
+
+    /// How many effects a receiver that honours keys lets this step have.
+    pub fn effects(&self, step: &str) -> usize {
+        let received = self.0.lock().unwrap();
+        let keys: std::collections::BTreeSet<_> =
+            received.asked.iter().filter(|(asked, _)| asked == step).map(|(_, key)| key).collect();
+        keys.len()
+    }
+
+    /// A body of this step runs until the answer is dropped.
+    pub fn enter(&self, step: &str) -> Inside {
+        let mut received = self.0.lock().unwrap();
+        if received.running.iter().any(|running| running == step) {
+            received.overlaps.push(step.to_owned());
+        }
+        received.running.push(step.to_owned());
+        Inside { receiver: self.clone(), step: step.to_owned() }
+    }
+
+    /// Steps that two bodies were inside of at the same time.
+    pub fn overlaps(&self) -> Vec<String> {
+        self.0.lock().unwrap().overlaps.clone()
+    }
+}
+
+pub struct Inside {
+    receiver: Receiver,
+    step: String,
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let mut received = self.receiver.0.lock().unwrap();
+        if let Some(at) = received.running.iter().position(|running| *running == self.step) {
+            received.running.swap_remove(at);
+        }
+    }
+}
+
+/// Says what was seen, unless it is as it should be.
+pub fn expect<T: PartialEq + std::fmt::Debug>(what: &str, seen: T, right: T) -> Verdict {
+    if seen == right { Ok(()) } else { Err(format!("{what}: {seen:?}, and not {right:?}")) }
+}
+
+pub fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Numbers that look like chance and are the same each time.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+}
