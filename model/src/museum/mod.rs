@@ -5,6 +5,7 @@
 
 mod audit;
 mod beyond;
+mod rules;
 mod tour;
 
 use crate::world::bounds::Defects;

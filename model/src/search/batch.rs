@@ -7,7 +7,7 @@
 //! Only stage 3 gives numbers, and it sees the candidates in the order of one thread.
 
 use super::bfs::Search;
-use super::checkable::Checkable;
+use super::checkable::{Checkable, Role};
 use super::encoder::Encoder;
 use super::graph::Graph;
 use super::report::Why;
@@ -119,8 +119,10 @@ impl<M: Checkable> Search<'_, M> {
         let chunks = &self.chunks;
         share(self.options.threads, &mut self.resolved[..used], |number, resolved| {
             let mut edges = resolved.targets.iter().copied().zip(chunks[number].roles.iter().copied());
-            for &degree in &chunks[number].degrees {
-                resolved.encoder.write(edges.by_ref().take(degree as usize));
+            for (source, &degree) in chunks[number].sources.clone().zip(&chunks[number].degrees) {
+                // A turn on the spot that is no step says nothing to any pass, and a model of faults is full of them.
+                let edges = edges.by_ref().take(degree as usize);
+                resolved.encoder.write(edges.filter(|&(target, role)| target as usize != source || role == Role::Step));
             }
         });
         for (chunk, resolved) in chunks[..used].iter().zip(&self.resolved) {

@@ -1,7 +1,7 @@
 //! The model: the core's two halves, composed with a world that goes wrong.
 //!
 //! - `row` is an execution in the store, `drive` what one worker has in memory of it: the core's own rows and machines.
-//! - `action` lists what can happen, `store` and `worker` let it happen by calling the core, `seen` collects what was
+//! - `action` lists what can happen, `enabled` when; `happen`, `store` and `worker` let it happen by calling the core, `seen` collects what was
 //!   noticed. There is no rule of the protocol in here.
 //! - `clock` rounds times, `layout` and `state` pack a state into 256 bits.
 //!
@@ -12,6 +12,7 @@ pub mod action;
 pub mod bounds;
 pub mod clock;
 pub mod drive;
+mod enabled;
 pub(crate) mod goals;
 mod happen;
 pub mod layout;
@@ -23,7 +24,7 @@ pub mod state;
 mod store;
 mod worker;
 
-use self::action::{Action, lease_duties};
+use self::action::Action;
 use self::bounds::{Bounds, WrongBounds};
 use self::goals::Goal;
 use self::layout::Layout;
@@ -63,8 +64,8 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         let wanted: Vec<Goal> = Goal::ALL.iter().copied().filter(|goal| goal.is_wanted(&bounds)).collect();
         let place = |goal: &Goal| wanted.iter().position(|other| other == goal).map(|place| place as u8);
         let goal_places = Goal::ALL.iter().map(place).collect();
-        let (renews, stops_itself) = lease_duties(rules);
-        let (reference_renews, reference_stops) = lease_duties(&hydra_protocol::Reference);
+        let (renews, stops_itself) = enabled::lease_duties(rules);
+        let (reference_renews, reference_stops) = enabled::lease_duties(&hydra_protocol::Reference);
         Ok(World {
             rules,
             layout: Layout::of(&bounds),
