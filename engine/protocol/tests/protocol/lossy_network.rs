@@ -203,9 +203,9 @@ fn every_outcome_is_reached_over_a_lossy_network() {
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..3_000 {
         let (kind, chances) = (kinds(), chances()).new_tree(&mut runner).expect("a case").current();
-        let mut recorder = Recorder(std::cell::RefCell::default());
+        let mut recorder = Recorder(std::sync::Mutex::default());
         effects_hold(&recorder, kind, &chances).expect("the reference");
-        seen.append(recorder.0.get_mut());
+        seen.append(recorder.0.get_mut().expect("nobody panicked"));
     }
     let wanted = ["Crashed", "Exhausted", "Final", "InDoubt", "Succeeded", "Unencodable"];
     for outcome in wanted {
@@ -214,12 +214,12 @@ fn every_outcome_is_reached_over_a_lossy_network() {
 }
 
 /// The reference, which writes down the outcomes that its machine delivers.
-struct Recorder(std::cell::RefCell<std::collections::BTreeSet<String>>);
+struct Recorder(std::sync::Mutex<std::collections::BTreeSet<String>>);
 impl Protocol for Recorder {
     fn step_next(&self, plan: &Plan, phase: Phase, event: Event) -> (Phase, Action) {
         let (next, action) = Reference.step_next(plan, phase, event);
         if let Action::Deliver { outcome, .. } = action {
-            self.0.borrow_mut().insert(format!("{outcome:?}"));
+            self.0.lock().expect("nobody panicked").insert(format!("{outcome:?}"));
         }
         (next, action)
     }
