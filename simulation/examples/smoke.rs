@@ -18,7 +18,12 @@ fn main() {
         if shrink { for (p, seed) in &o.first {
             let t = std::time::Instant::now();
             let case = Case::of_seed(*seed, &[]);
-            match Failure::of(&entry, &case, *p, "x") { Some(f) => { println!("  {:?} size {:?} in {:?}", f.end, f.size(), t.elapsed()); println!("{}", f.shrunk); println!("{}", f.told.counterexample); } None => println!("  {} not again", p.id()) }
+            match Failure::of(&entry, &case, *p, "x") { Some(f) => {
+                if let Ok(dir) = std::env::var("KEEP") {
+                    let mut s = f.shrunk.clone();
+                    s.settings.insert("breaks".parse().unwrap(), p.id().to_owned());
+                    std::fs::write(format!("{dir}/{}-{}.schedule", entry.name, p.id()), s.to_string()).unwrap();
+                } println!("  {:?} size {:?} in {:?}", f.end, f.size(), t.elapsed()); println!("{}", f.shrunk); println!("{}", f.told.counterexample); } None => println!("  {} not again", p.id()) }
         } }
     }
 }

@@ -55,8 +55,8 @@ pub(crate) struct Call {
     pub(crate) granted: Vec<(u32, u32)>,
     /// Events that still hold this call.
     events: u8,
-    lose_reply: bool,
-    late_reply: bool,
+    pub(crate) lose_reply: bool,
+    pub(crate) late_reply: bool,
     told_lost: bool,
     answered: bool,
     given_up: bool,
@@ -93,6 +93,11 @@ impl Default for Call {
 }
 
 impl Call {
+    /// Whether a worker sent it.
+    pub(crate) fn is_of_worker(&self) -> bool {
+        !matches!(self.asker, Asker::Client { .. })
+    }
+
     /// One event more, or less, that holds this call.
     pub(crate) fn hold(&mut self, change: i8) {
         self.events = self.events.wrapping_add_signed(change);

@@ -22,8 +22,10 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             ) else {
                 continue;
             };
-            // Cancelled before its worker died: there is nothing left to take over.
-            if execution.ended().is_some_and(|(ended, _)| ended < down) {
+            // Ended, or settled by another, before its worker died: there is nothing left to take over.
+            let ended = execution.ended().is_some_and(|(ended, _)| ended < down);
+            let settled = execution.checkpoint(&body.step.step).is_some_and(|(settled, _)| settled < down);
+            if ended || settled {
                 continue;
             }
             checked.case();
