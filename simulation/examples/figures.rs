@@ -74,7 +74,12 @@ fn generated() {
     };
     let outcome = campaign::run(&entry, &plan, |_| {});
     say("A campaign, workloads generated", outcome.runs, outcome.tally.steps, outcome.elapsed);
-    println!("    {} runs went to the oracle; {} broken; goals missed: {:?}", outcome.judged, outcome.broken, outcome.tally.missed());
+    println!(
+        "    {} runs went to the oracle; {} broken; goals missed: {:?}",
+        outcome.judged,
+        outcome.broken,
+        outcome.tally.missed()
+    );
 }
 
 /// A crowd: what one run costs when it is large.

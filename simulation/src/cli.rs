@@ -199,15 +199,14 @@ impl Simulate {
 impl Replay {
     /// Replays it and says what fell. The result is the exit status.
     pub fn run(&self) -> u8 {
-        let replayed = match campaign::read(&self.path).and_then(|schedule| {
-            campaign::replay(schedule, self.subject.as_deref())
-        }) {
-            Ok(replayed) => replayed,
-            Err(error) => {
-                eprintln!("error: {error}");
-                return USAGE;
-            }
-        };
+        let replayed =
+            match campaign::read(&self.path).and_then(|schedule| campaign::replay(schedule, self.subject.as_deref())) {
+                Ok(replayed) => replayed,
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    return USAGE;
+                }
+            };
         if self.history {
             print!("{}", replayed.history.to_text());
         }

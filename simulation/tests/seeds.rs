@@ -7,8 +7,11 @@ use hydra_simulation::campaign::{ReplayError, read, replay};
 
 fn seeds() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/seeds");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "schedule")).collect();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|end| end == "schedule"))
+        .collect();
     files.sort();
     files
 }
@@ -23,7 +26,11 @@ fn past_failures_are_replayed() {
         match replay(schedule.clone(), Some("reference")) {
             Ok(right) => {
                 assert!(right.same_again, "{name}");
-                assert!(right.findings.is_empty(), "{name}: the reference: {:?}", right.findings);
+                // In a script leases end when it says so, under workers that are well: other rules than the one that
+                // it is about may fall by that.
+                let scripted = schedule.setting("model").is_some();
+                let fell = right.findings.iter().find(|finding| !scripted || Some(finding.property) == right.breaks);
+                assert!(fell.is_none(), "{name}: the reference: {fell:?}");
             }
             // Right rules refuse what the script says next, and so never come to its end.
             Err(ReplayError::Script(_)) => {}

@@ -162,8 +162,12 @@ impl Protocol for NoRecovery {
     fn recover(&self, _: &Step) -> Recovery {
         Recovery::Again
     }
-    fn step_next(&self, plan: &worker::step::Plan, phase: worker::step::Phase, event: worker::step::Event)
-    -> (worker::step::Phase, worker::step::Action) {
+    fn step_next(
+        &self,
+        plan: &worker::step::Plan,
+        phase: worker::step::Phase,
+        event: worker::step::Event,
+    ) -> (worker::step::Phase, worker::step::Action) {
         match worker::step::next(self, plan, phase, event) {
             // It never asks to settle a success.
             (_, worker::step::Action::Ask(Command::Settle { settlement: Settlement::Succeeded, .. })) => {

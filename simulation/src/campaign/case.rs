@@ -58,8 +58,7 @@ impl Case {
         let mut size = random.fork(2);
         self.seed = seed;
         self.config = Config::default();
-        let mut shape =
-            Shape { executions: 4, items_max: 3, lease_ms: self.config.lease_ms, ..Shape::default() };
+        let mut shape = Shape { executions: 4, items_max: 3, lease_ms: self.config.lease_ms, ..Shape::default() };
         match size.below(1_000) {
             0..850 => {}
             850..910 => (shape.executions, shape.items_max) = (1, 2),
@@ -123,5 +122,9 @@ impl Case {
 
 /// The settings of the run, without what is said about its outcome.
 pub(super) fn own_settings(settings: &BTreeMap<Name, String>) -> BTreeMap<Name, String> {
-    settings.iter().filter(|(name, _)| name.as_str() != BREAKS).map(|(name, value)| (name.clone(), value.clone())).collect()
+    settings
+        .iter()
+        .filter(|(name, _)| name.as_str() != BREAKS)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }

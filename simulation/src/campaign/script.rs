@@ -10,11 +10,12 @@ use crate::workload::{Item, Program, Sleep, Step, StepKind, Workload, WorkloadEr
 
 /// Whether the schedule says who does what, and not only what goes wrong.
 pub(super) fn is_script(schedule: &Schedule) -> bool {
-    schedule.setting("model").is_some() || schedule.events.iter().any(|event| match &event.action {
-        Action::Worker { act, .. } => *act != WorkerAct::Stops,
-        Action::TimePasses { .. } | Action::StoreExpires { .. } => true,
-        Action::Client(_) | Action::Fault { .. } => false,
-    })
+    schedule.setting("model").is_some()
+        || schedule.events.iter().any(|event| match &event.action {
+            Action::Worker { act, .. } => *act != WorkerAct::Stops,
+            Action::TimePasses { .. } | Action::StoreExpires { .. } => true,
+            Action::Client(_) | Action::Fault { .. } => false,
+        })
 }
 
 /// The model's form of a program: `{"id":"W1","sequence":["keyed","timer"],"attempts":2}`.

@@ -363,9 +363,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                     self.feed_step(drive, slot, step::Event::Lost);
                 }
                 Asker::Drive { drive, generation }
-                    if self.is_live(drive, generation)
-                        && self.drives[drive].awaits == serial
-                        && self.holds(drive) =>
+                    if self.is_live(drive, generation) && self.drives[drive].awaits == serial && self.holds(drive) =>
                 {
                     self.tally.path(goal!("asked-again"));
                     self.feed_drive(drive, drive::Event::Lost);
@@ -442,7 +440,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             }
         };
         let before = self.store.executions[about.execution as usize];
-        let done = self.store.transact(self.rules, !self.defects.no_unique_key, &self.programs, about, command, self.now_ms);
+        let done =
+            self.store.transact(self.rules, !self.defects.no_unique_key, &self.programs, about, command, self.now_ms);
         self.tally.steps += 1;
         self.tally.command(command);
         if let Some(broken) = done.broken {

@@ -11,7 +11,7 @@ use hydra_schedule::{Action, Event as Line, Name, StepName, StepOutcome, WorkerA
 use super::calls::Asker;
 use super::program::Names;
 use super::queue::Event;
-use super::store::BEGINNING_MS;
+use super::store::{BEGINNING_MS, Store};
 use super::strike::{Strike, When, read_blow, worker_of};
 use super::worker::Armed;
 use super::{Cluster, Run};
@@ -39,8 +39,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         while self.queue.take(|event| matches!(event, Event::Client(_) | Event::Heal)).is_some() {}
         self.acts_left = 0;
         for (index, line) in lines.iter().enumerate() {
-            self.line(line, &lines[index + 1..], &names)
-                .map_err(|why| ScriptError { event: index + 1, line: line.to_string(), why })?;
+            self.line(line, &lines[index + 1..], &names).map_err(|why| ScriptError {
+                event: index + 1,
+                line: line.to_string(),
+                why,
+            })?;
         }
         self.scripted = false;
         self.heal_all();
@@ -74,8 +77,14 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 self.clients_are_answered();
                 Ok(())
             }
-            Action::TimePasses { execution: name } | Action::StoreExpires { execution: name } => {
+            Action::TimePasses { execution: name } => {
                 self.time_passes(execution(name)?);
+                Ok(())
+            }
+            Action::StoreExpires { execution: name } => {
+                let due = self.store.executions[execution(name)? as usize].and_then(|row| row.due_at());
+                let due_ms = due.map_or(0, |due| due.as_millis().saturating_sub(BEGINNING_MS));
+                self.now_ms = self.now_ms.max(due_ms);
                 Ok(())
             }
             Action::Worker { worker, act } => self.worker_acts(worker_of(worker, count)?, act, rest, names),
@@ -84,21 +93,21 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
 
     /// Requests of clients are under way for no time.
     fn clients_are_answered(&mut self) {
-        while let Some(event) = self.take_call(|cluster, call| matches!(cluster.calls[call].asker, Asker::Client { .. })) {
+        while let Some(event) =
+            self.take_call(|cluster, call| matches!(cluster.calls[call].asker, Asker::Client { .. }))
+        {
             self.happen(event);
         }
     }
 
-    /// The due time of an execution comes, and those of its steps that workers wait for.
+    /// The next due time comes: of a step that a worker waits for, else of the execution.
     fn time_passes(&mut self, execution: u32) {
-        if let Some(due) = self.store.executions[execution as usize].and_then(|row| row.due_at()) {
-            self.now_ms = self.now_ms.max(due.as_millis().saturating_sub(BEGINNING_MS));
-        }
+        let now = Store::clock(self.now_ms);
         let steps = self.programs.programs[execution as usize].steps.clone();
-        for step in steps {
-            if let Some(due) = self.store.steps[step as usize].row.and_then(|row| row.due_at()) {
-                self.now_ms = self.now_ms.max(due.as_millis().saturating_sub(BEGINNING_MS));
-            }
+        let waits = steps.filter_map(|step| self.store.steps[step as usize].row.and_then(|row| row.due_at()));
+        let due = self.store.executions[execution as usize].and_then(|row| row.due_at());
+        if let Some(next) = waits.filter(|due| *due > now).min().or(due) {
+            self.now_ms = self.now_ms.max(next.as_millis().saturating_sub(BEGINNING_MS));
         }
     }
 

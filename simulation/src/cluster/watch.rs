@@ -232,9 +232,7 @@ impl Watch {
                 strange_if!(std::mem::replace(&mut there.fired, true), "a timer fired twice");
                 self.written(programs.steps[step as usize].execution, claim, at_ms, programs, config)
             }
-            Fact::Status { execution, status, claim } => {
-                self.status(execution, status, claim, note, programs, config)
-            }
+            Fact::Status { execution, status, claim } => self.status(execution, status, claim, note, programs, config),
             Fact::Broken { .. } => Some("an invariant of the rows does not hold"),
             Fact::SecondRow { .. } => Some("a second row of one step"),
         }
@@ -333,7 +331,8 @@ impl Watch {
         if quiet_ms <= config.lease_ms * TAKEOVER_LEASES_MAX {
             return None;
         }
-        let longest_ms = programs.steps[steps.start as usize..steps.end as usize].iter().map(|step| step.lasts_ms).max();
+        let longest_ms =
+            programs.steps[steps.start as usize..steps.end as usize].iter().map(|step| step.lasts_ms).max();
         strange_if!(quiet_ms > longest_ms.unwrap_or(0) + config.lease_ms * TAKEOVER_LEASES_MAX, "quiet for long");
         None
     }
