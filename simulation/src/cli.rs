@@ -180,7 +180,7 @@ impl Simulate {
                 }
             }
         }
-        print_summary(&summary);
+        print_summary(&summary, self.seed.is_some());
         let mut status = status(&summary, self.seed.is_some());
         let folder = out.map(|out| out.join(FILE));
         for file in self.json.iter().chain(&folder) {
@@ -249,7 +249,7 @@ impl Report {
                 return USAGE;
             }
         };
-        print_summary(&summary);
+        print_summary(&summary, false);
         if let Some(file) = &self.json
             && let Err(error) = fs::write(file, summary.to_json())
         {
@@ -272,7 +272,7 @@ fn status(summary: &Summary, one: bool) -> u8 {
     }
 }
 
-fn print_summary(summary: &Summary) {
+fn print_summary(summary: &Summary, one: bool) {
     let seconds = (summary.elapsed_ms as f64 / 1_000.0).max(0.001);
     println!(
         "{}: {} runs ({} judged), {} steps of the core, {} of virtual time in {seconds:.1} s: {} runs/s, {:.2} M steps/s.",
@@ -284,6 +284,11 @@ fn print_summary(summary: &Summary) {
         HumanCount((summary.runs as f64 / seconds) as u64),
         summary.steps as f64 / seconds / 1e6,
     );
+    print_verdicts(summary);
+    // One run reaches what it reaches.
+    if one {
+        return;
+    }
     let goals: usize = summary.goals.values().map(|goals| goals.len()).sum();
     let missed = summary.missed();
     println!("Goals reached: {} of {goals}.", goals - missed.len());
@@ -293,6 +298,9 @@ fn print_summary(summary: &Summary) {
             println!("So few runs seldom reach every goal; {} do.", HumanCount(GOALS_FROM_RUNS));
         }
     }
+}
+
+fn print_verdicts(summary: &Summary) {
     if let Some(seed) = summary.nondeterministic {
         println!("NONDETERMINISTIC: seed {seed} did not show the same twice; no verdict is worth anything.");
     }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hydra_simulation::campaign::{read, replay};
+use hydra_simulation::campaign::{ReplayError, read, replay};
 
 fn seeds() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/seeds");
@@ -23,9 +23,19 @@ fn past_failures_are_replayed() {
     for file in files {
         let name = file.display();
         let schedule = read(&file).unwrap_or_else(|error| panic!("{error}"));
-        let right = replay(schedule.clone(), Some("reference")).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert!(right.same_again, "{name}");
-        assert!(right.findings.is_empty(), "{name}: the reference: {:?}", right.findings);
+        match replay(schedule.clone(), Some("reference")) {
+            Ok(right) => {
+                assert!(right.same_again, "{name}");
+                // In a script leases end when it says so, under workers that are well: other rules than the one that
+                // it is about may fall by that.
+                let scripted = schedule.setting("model").is_some();
+                let fell = right.findings.iter().find(|finding| !scripted || Some(finding.property) == right.breaks);
+                assert!(fell.is_none(), "{name}: the reference: {fell:?}");
+            }
+            // Right rules refuse what the script says next, and so never come to its end.
+            Err(ReplayError::Script(_)) => {}
+            Err(error) => panic!("{name}: {error}"),
+        }
         let own = replay(schedule, None).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert!(own.same_again, "{name}");
         match own.breaks {

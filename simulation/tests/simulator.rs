@@ -132,6 +132,53 @@ fn a_failure_is_made_small_and_falls_again() {
     }
 }
 
+#[test]
+fn the_exit_status_says_how_it_went() {
+    use hydra_simulation::cli::{BROKEN, GOALS_MISSED, KEPT, Replay, Report, Simulate, USAGE};
+    let out = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("campaign");
+    let simulate =
+        |subject: &str, seeds: Option<(u64, u64)>, part: Option<(u64, u64)>, out: Option<std::path::PathBuf>| {
+            let seed = if seeds.is_none() { Some(7) } else { None };
+            Simulate {
+                subject: subject.to_owned(),
+                seed,
+                seeds,
+                r#for: None,
+                shard: part,
+                workers: Vec::new(),
+                out,
+                json: None,
+                check_determinism: true,
+                broken_max: 1,
+            }
+            .run()
+        };
+    assert_eq!(simulate("reference", None, None, None), KEPT);
+    assert_eq!(simulate("reference", Some((0, 20)), None, None), GOALS_MISSED);
+    assert_eq!(simulate("no-such-engine", None, None, None), USAGE);
+    assert_eq!(simulate("key-per-attempt", Some((0, 200)), None, Some(out.clone())), BROKEN);
+    let failure =
+        std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    for file in ["seed", "found.schedule", "shrunk.schedule", "history.jsonl", "report.md", "commit", "replay"] {
+        assert!(failure.join(file).exists(), "{file}");
+    }
+    let replay = |path: std::path::PathBuf, subject: Option<&str>| {
+        Replay { path, subject: subject.map(str::to_owned), history: false }.run()
+    };
+    assert_eq!(replay(failure.clone(), None), BROKEN);
+    assert_eq!(replay(failure.clone(), Some("reference")), KEPT);
+    assert_eq!(replay(failure.join("nothing"), None), USAGE);
+    // Two parts, each too small to reach every goal, and their sum.
+    let parts: Vec<_> = (1..=2).map(|part| out.join(format!("part-{part}"))).collect();
+    for (index, part) in parts.iter().enumerate() {
+        assert_eq!(simulate("reference", Some((0, 40)), Some((index as u64 + 1, 2)), Some(part.clone())), GOALS_MISSED);
+    }
+    assert_eq!(Report { parts: parts.clone(), json: Some(out.join("sum.json")) }.run(), GOALS_MISSED);
+    let sum = hydra_simulation::campaign::Summary::read_all(&[out.join("sum.json")]).unwrap().unwrap();
+    assert_eq!((sum.parts, sum.runs), (2, 40));
+    assert_eq!(Report { parts: vec![parts[0].clone(), out], json: None }.run(), USAGE);
+}
+
 /// Rules that answer differently from run to run: what a campaign has to notice.
 #[derive(Default)]
 struct Fickle(std::sync::atomic::AtomicU64);

@@ -61,7 +61,9 @@ impl Case {
         let mut shape = Shape { executions: 4, items_max: 3, lease_ms: self.config.lease_ms, ..Shape::default() };
         match size.below(1_000) {
             0..850 => {}
-            850..930 => (shape.executions, shape.items_max) = (1, 2),
+            850..910 => (shape.executions, shape.items_max) = (1, 2),
+            // So many that a number of 64 bits, shifted left by them, overflows.
+            910..930 => (shape.executions, shape.items_max, shape.attempts_max) = (1, 2, 70),
             930..970 => shape.items_max = 20,
             970..997 => shape.executions = 20,
             _ => shape.executions = 200,

@@ -50,12 +50,16 @@ impl Failure {
     pub fn of(entry: &Entry, case: &Case, property: Property, command: &str) -> Option<Failure> {
         let mut subject = entry.make();
         let found = case.schedule(entry.name);
-        let whole = shrink::Case { schedule: found.clone(), workload: case.workload.clone() };
-        let shrunk = shrink::shrink(&whole, TRIES_MAX, |candidate| {
+        let mut falls = |candidate: &shrink::Case| {
             let Ok(case) = Case::of_candidate(candidate) else { return false };
             subject.run(case.run());
             oracle::falls(&subject.history(&case.workload), &subjects::settings(&case.config), property)
-        });
+        };
+        let whole = shrink::Case { schedule: found.clone(), workload: case.workload.clone() };
+        let mut shrunk = shrink::shrink(&whole, TRIES_MAX, &mut falls);
+        if let Some(smaller) = with_fewer_workers(&shrunk.case, &mut falls) {
+            shrunk = shrink::shrink(&smaller, TRIES_MAX, &mut falls);
+        }
         subject.run(case.run());
         let found_history = subject.history(&case.workload);
         let small = Case::of_candidate(&shrunk.case).ok()?;
@@ -82,6 +86,16 @@ impl Failure {
         let steps = self.history.header.workload.programs.iter().map(|program| program.steps().count()).sum();
         (self.shrunk.faults(), steps)
     }
+}
+
+/// The same with the fewest workers with which it still falls, if fewer do.
+fn with_fewer_workers(case: &shrink::Case, falls: &mut impl FnMut(&shrink::Case) -> bool) -> Option<shrink::Case> {
+    let workers = case.schedule.workers?;
+    (1..workers).find_map(|fewer| {
+        let mut smaller = case.clone();
+        smaller.schedule.workers = Some(fewer);
+        falls(&smaller).then_some(smaller)
+    })
 }
 
 /// Writes the folder of a failure under `out`. `commit` names the version of this program, if it is known.

@@ -5,7 +5,7 @@ use std::{fs, io};
 
 use hydra_schedule::{Property, Schedule, ScheduleError, UnknownProperty};
 
-use super::{BREAKS, Case, CaseError};
+use super::{BREAKS, Case, CaseError, script};
 use crate::history::History;
 use crate::oracle::{self, Finding, Judgements};
 use crate::subjects::{self, Entry};
@@ -84,17 +84,19 @@ pub fn replay(schedule: Schedule, subject: Option<&str>) -> Result<Replayed, Rep
     })?;
     let said = schedule.setting(BREAKS);
     let breaks = said.map(str::parse::<Property>).transpose()?;
-    let (history, again, settings, contract) = match Case::of_schedule(&schedule) {
-        Ok(case) => {
-            let run = || {
-                let mut subject = entry.make();
-                subject.run(case.run());
-                subject.history(&case.workload)
-            };
-            (run(), run(), subjects::settings(&case.config), subjects::contract(&case.config))
+    let scripted = script::is_script(&schedule);
+    let case = if scripted { script::case(&schedule)? } else { Case::of_schedule(&schedule)? };
+    let run = || {
+        let mut subject = entry.make();
+        if scripted {
+            subject.follow(case.run(), &schedule.events)?;
+        } else {
+            subject.run(case.run());
         }
-        Err(error) => return Err(error.into()),
+        Ok::<History, ReplayError>(subject.history(&case.workload))
     };
+    let (history, again) = (run()?, run()?);
+    let (settings, contract) = (subjects::settings(&case.config), subjects::contract(&case.config));
     let same_again = history.to_text() == again.to_text();
     let findings = oracle::findings(&history, &settings);
     let judgements = oracle::judge(&history, &contract);

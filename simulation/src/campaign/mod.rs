@@ -3,6 +3,7 @@
 mod case;
 mod folder;
 mod judge;
+mod script;
 mod summary;
 
 use std::collections::BTreeMap;

@@ -1,11 +1,10 @@
 //! Requests to the store and their answers: they take time, get lost, come late and come twice.
 
 use hydra_protocol::worker::{drive, step};
-use hydra_protocol::{Command, Protocol, Rejection, Reply, Status, StepState, Time};
+use hydra_protocol::{Command, Protocol, Rejection, Reply, Time};
 
-use super::note::{Fact, Seen, Who};
 use super::queue::Event;
-use super::store::{About, BEGINNING_MS, Done, Store};
+use super::store::{About, Store};
 use super::worker::{Armed, Place};
 use super::{Cluster, goal};
 use crate::history::Op;
@@ -33,7 +32,7 @@ pub(crate) struct Call {
     /// The worker that sent it, its process, and the claim under which it acts; meaningless for a client.
     pub(crate) worker: u8,
     incarnation: u32,
-    claim: u32,
+    pub(crate) claim: u32,
     /// Counts the requests of the run.
     pub(crate) serial: u32,
     store_incarnation: u32,
@@ -55,8 +54,8 @@ pub(crate) struct Call {
     pub(crate) granted: Vec<(u32, u32)>,
     /// Events that still hold this call.
     events: u8,
-    lose_reply: bool,
-    late_reply: bool,
+    pub(crate) lose_reply: bool,
+    pub(crate) late_reply: bool,
     told_lost: bool,
     answered: bool,
     given_up: bool,
@@ -93,6 +92,11 @@ impl Default for Call {
 }
 
 impl Call {
+    /// Whether a worker sent it.
+    pub(crate) fn is_of_worker(&self) -> bool {
+        !matches!(self.asker, Asker::Client { .. })
+    }
+
     /// One event more, or less, that holds this call.
     pub(crate) fn hold(&mut self, change: i8) {
         self.events = self.events.wrapping_add_signed(change);
@@ -423,111 +427,5 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         if late {
             self.tally.path(if used { goal!("late-reply-used") } else { goal!("late-reply-dropped") });
         }
-    }
-
-    /// One transaction, and what those who watch the store see of it.
-    pub(crate) fn transact(&mut self, index: u32, about: About, command: &Command) -> Done {
-        let (who, claim) = match self.calls[index].asker {
-            Asker::Client { .. } => (Who::Client, 0),
-            Asker::Poll { worker } => (Who::Worker(worker), self.claims + 1),
-            Asker::Step { .. } | Asker::Drive { .. } | Asker::Beat { .. } => {
-                (Who::Worker(self.calls[index].worker), self.calls[index].claim)
-            }
-        };
-        let before = self.store.executions[about.execution as usize];
-        let done =
-            self.store.transact(self.rules, !self.defects.no_unique_key, &self.programs, about, command, self.now_ms);
-        self.tally.steps += 1;
-        self.tally.command(command);
-        if let Some(broken) = done.broken {
-            self.note(Who::Store, Fact::Broken { execution: about.execution, broken });
-        }
-        if done.second_row {
-            self.note(Who::Store, Fact::SecondRow { execution: about.execution });
-        }
-        let commit = match (done.answer, done.commit) {
-            (Err(rejection), _) => {
-                self.tally.rejection(&rejection);
-                return done;
-            }
-            (Ok(_), None) => return done,
-            (Ok(_), Some(commit)) => commit,
-        };
-        if let (Some(write), Some(step)) = (commit.step, about.step) {
-            self.observe_step(who, claim, step, command, write.step());
-            self.calls[index].about.value = self.store.steps[step as usize].value;
-        } else if let Some(step) = about.step {
-            self.calls[index].about.value = self.store.steps[step as usize].value;
-        }
-        if let Some(execution) = commit.execution {
-            let execution_index = about.execution;
-            let was_open = before.is_some_and(|before| !before.is_ended());
-            match (was_open, execution.is_ended()) {
-                (false, false) => self.open += 1,
-                (true, true) => self.open -= 1,
-                (true, false) | (false, true) => {}
-            }
-            match (commit.reply, execution.status) {
-                (Reply::Claimed { epoch, .. }, _) => {
-                    self.latest_claim[execution_index as usize] = claim;
-                    self.note(who, Fact::Claimed { execution: execution_index, epoch: epoch.0, claim });
-                    if before.is_some_and(|before| matches!(before.status, Status::Leased { .. })) {
-                        self.tally.path(goal!("taken-over"));
-                    }
-                }
-                // Renewals are too many to be told; one under an old claim is a write like any other.
-                (Reply::Renewed { .. }, _) if self.latest_claim[execution_index as usize] != claim => {
-                    let status = self.store.status(execution_index);
-                    self.note(who, Fact::Status { execution: execution_index, status, claim });
-                }
-                (Reply::Released { .. }, _) => self.note(who, Fact::Released { execution: execution_index, claim }),
-                (_, Status::Ended(ending)) => {
-                    self.tally.ending(ending);
-                    self.ended_by[execution_index as usize] = claim;
-                    let status = self.store.status(execution_index);
-                    self.note(who, Fact::Status { execution: execution_index, status, claim });
-                }
-                (Reply::Started | Reply::Reopened, _) => {
-                    let status = self.store.status(execution_index);
-                    self.note(who, Fact::Status { execution: execution_index, status, claim });
-                }
-                _ => {}
-            }
-            if let Status::Ready { due_at } = execution.status {
-                self.something_due(due_at.as_millis().saturating_sub(BEGINNING_MS));
-            }
-        }
-        done
-    }
-
-    fn observe_step(&mut self, who: Who, claim: u32, step: u32, command: &Command, row: &hydra_protocol::Step) {
-        use hydra_protocol::{Cause, Outcome};
-        if matches!(command, Command::Resolve { .. } | Command::Retry { .. }) {
-            return;
-        }
-        let due_ms = |due_at: Time| due_at.as_millis().saturating_sub(BEGINNING_MS);
-        let fact = match row.state {
-            StepState::Running => Fact::Began { step, attempt: row.attempt, claim },
-            StepState::Waiting { due_at } => Fact::Waits { step, attempt: row.attempt, due_ms: due_ms(due_at) },
-            StepState::Sleeping { due_at } => Fact::TimerSet { step, due_ms: due_ms(due_at), claim },
-            StepState::Settled { outcome: Outcome::Fired, .. } => Fact::TimerFired { step, claim },
-            StepState::Settled { outcome, .. } => {
-                let seen = match outcome {
-                    Outcome::Succeeded => Seen::Value(self.store.steps[step as usize].value),
-                    Outcome::InDoubt => Seen::InDoubt,
-                    Outcome::Failed(_) | Outcome::Unencodable | Outcome::Fired => Seen::Failed,
-                };
-                match outcome {
-                    Outcome::InDoubt => self.tally.path(goal!("in-doubt")),
-                    Outcome::Unencodable => self.tally.path(goal!("unencodable")),
-                    Outcome::Failed(Cause::Crashed) => self.tally.path(goal!("attempt-crashed")),
-                    Outcome::Failed(Cause::Exhausted) => self.tally.path(goal!("exhausted")),
-                    Outcome::Failed(Cause::Final) | Outcome::Succeeded | Outcome::Fired => {}
-                }
-                Fact::Checkpoint { step, seen, claim }
-            }
-            StepState::Abandoned { .. } => return,
-        };
-        self.note(who, fact);
     }
 }

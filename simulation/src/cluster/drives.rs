@@ -321,6 +321,10 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             }
             return;
         }
+        // A script says itself when it parks.
+        if self.scripted {
+            return;
+        }
         match idle(busy, wake, worker.store_clock(self.now_ms), Span::from_millis(self.config.hold_ms)) {
             Idle::Busy => {}
             // The steps have timers of their own.

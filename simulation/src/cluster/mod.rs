@@ -24,6 +24,7 @@ mod store;
 mod strike;
 mod tally;
 mod watch;
+mod witness;
 mod words;
 mod worker;
 
@@ -307,10 +308,9 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
             Event::Client(act) => self.act(act as usize),
             Event::Poll { worker, incarnation } => {
                 let there = self.workers[worker as usize];
-                if there.up && there.incarnation == incarnation && there.poll_at_ms <= self.now_ms {
-                    if !self.wait_out_pause(worker, event) {
-                        self.poll(worker);
-                    }
+                let meant = there.up && there.incarnation == incarnation && there.poll_at_ms <= self.now_ms;
+                if meant && !self.wait_out_pause(worker, event) {
+                    self.poll(worker);
                 }
             }
             Event::Arrive { call } => self.arrive(call),

@@ -4,15 +4,16 @@
 //! body that runs, a timer that is due), and that event happens. A worker's lease guard sleeps meanwhile: the script says
 //! who lets go. After the last line everything is healed and time runs as usual, so that a lack of progress shows too.
 
-use hydra_protocol::worker::drive;
+use hydra_protocol::worker::{drive, step};
 use hydra_protocol::{Command, Protocol};
 use hydra_schedule::{Action, Event as Line, Name, StepName, StepOutcome, WorkerAct};
 
 use super::calls::Asker;
 use super::program::Names;
 use super::queue::Event;
-use super::store::BEGINNING_MS;
+use super::store::{BEGINNING_MS, Store};
 use super::strike::{Strike, When, read_blow, worker_of};
+use super::worker::Armed;
 use super::{Cluster, Run};
 use crate::workload::BodyEnd;
 
@@ -46,6 +47,12 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         }
         self.scripted = false;
         self.heal_all();
+        for drive in 0..self.drives.len() {
+            let there = &self.drives[drive];
+            if there.live && there.begun && !there.ended {
+                self.see_whether_idle(drive);
+            }
+        }
         while self.advance() {}
         Ok(())
     }
@@ -70,8 +77,14 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 self.clients_are_answered();
                 Ok(())
             }
-            Action::TimePasses { execution: name } | Action::StoreExpires { execution: name } => {
+            Action::TimePasses { execution: name } => {
                 self.time_passes(execution(name)?);
+                Ok(())
+            }
+            Action::StoreExpires { execution: name } => {
+                let due = self.store.executions[execution(name)? as usize].and_then(|row| row.due_at());
+                let due_ms = due.map_or(0, |due| due.as_millis().saturating_sub(BEGINNING_MS));
+                self.now_ms = self.now_ms.max(due_ms);
                 Ok(())
             }
             Action::Worker { worker, act } => self.worker_acts(worker_of(worker, count)?, act, rest, names),
@@ -87,22 +100,20 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         }
     }
 
-    /// The due time of an execution comes, and those of its steps that workers wait for.
+    /// The next due time comes: of a step that a worker waits for, else of the execution.
     fn time_passes(&mut self, execution: u32) {
-        if let Some(due) = self.store.executions[execution as usize].and_then(|row| row.due_at()) {
-            self.now_ms = self.now_ms.max(due.as_millis().saturating_sub(BEGINNING_MS));
-        }
+        let now = Store::clock(self.now_ms);
         let steps = self.programs.programs[execution as usize].steps.clone();
-        for step in steps {
-            if let Some(due) = self.store.steps[step as usize].row.and_then(|row| row.due_at()) {
-                self.now_ms = self.now_ms.max(due.as_millis().saturating_sub(BEGINNING_MS));
-            }
+        let waits = steps.filter_map(|step| self.store.steps[step as usize].row.and_then(|row| row.due_at()));
+        let due = self.store.executions[execution as usize].and_then(|row| row.due_at());
+        if let Some(next) = waits.filter(|due| *due > now).min().or(due) {
+            self.now_ms = self.now_ms.max(next.as_millis().saturating_sub(BEGINNING_MS));
         }
     }
 
     fn worker_acts(&mut self, worker: u8, act: &WorkerAct, rest: &[Line], names: &Names) -> Result<(), String> {
         let execution = |name: &Name| names.execution(name).ok_or_else(|| format!("there is no execution {name}"));
-        let step = |name: &StepName| names.step(name).ok_or_else(|| format!("there is no step {name}"));
+        let step_of = |name: &StepName| names.step(name).ok_or_else(|| format!("there is no step {name}"));
         match act {
             WorkerAct::Claims(name) => {
                 let execution = execution(name)?;
@@ -114,23 +125,34 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 Ok(())
             }
             WorkerAct::Begins { step: name, .. } => {
-                self.step_asks(worker, step(name)?, |command| matches!(command, Command::Begin { .. }))
+                self.step_asks(worker, step_of(name)?, |command| matches!(command, Command::Begin { .. }))
             }
             WorkerAct::Settles { step: name, .. } => {
-                self.step_asks(worker, step(name)?, |command| matches!(command, Command::Settle { .. }))
+                self.step_asks(worker, step_of(name)?, |command| matches!(command, Command::Settle { .. }))
             }
             WorkerAct::Sleeps(name) => {
-                self.step_asks(worker, step(name)?, |command| matches!(command, Command::Sleep { .. }))
+                self.step_asks(worker, step_of(name)?, |command| matches!(command, Command::Sleep { .. }))
             }
             WorkerAct::Fires(name) => {
-                self.step_asks(worker, step(name)?, |command| matches!(command, Command::Fire { .. }))
+                self.step_asks(worker, step_of(name)?, |command| matches!(command, Command::Fire { .. }))
             }
-            WorkerAct::Runs(name) => self.body_runs(worker, step(name)?, ends(worker, name, rest)),
+            WorkerAct::Runs(name) => self.body_runs(worker, step_of(name)?, ends(worker, name, rest)),
             // It follows from the claim.
             WorkerAct::Replays(_) => Ok(()),
             WorkerAct::Releases(name) => {
                 let execution = execution(name)?;
-                self.drive_asks(worker, execution, |command| matches!(command, Command::Release { .. }))
+                let asked = |command: &Command| matches!(command, Command::Release { .. });
+                if self.drive_asks(worker, execution, asked).is_ok() {
+                    return Ok(());
+                }
+                let drive = self.drive_of(worker, Some(execution)).ok_or("it does not drive that")?;
+                let wakes = self.drives[drive].slots.iter().filter_map(|slot| match slot.phase {
+                    step::Phase::Waiting { due_at, .. } => Some(due_at),
+                    _ => None,
+                });
+                let wake = wakes.min().ok_or("it waits for nothing")?;
+                self.feed_drive(drive, drive::Event::Blocked { wake });
+                self.drive_asks(worker, execution, asked)
             }
             WorkerAct::Finishes { execution: name, .. } => {
                 let execution = execution(name)?;
@@ -226,6 +248,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let Some((at_ms, event)) = self.take_event(ours) else {
             return Err("it is not inside that body".to_owned());
         };
+        // A result that cannot be encoded may be reported as anything, by rules that are wrong.
+        let ends = ends.filter(|_| !self.encode_fails[step as usize]);
         if let (Event::Body { drive, slot, .. }, Some(ends)) = (event, ends) {
             self.drives[drive].slots[slot as usize].end = ends;
         }
@@ -261,7 +285,25 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         };
         let (Event::Arrive { call: this } | Event::Lost { call: this }) = event else { return Ok(()) };
         let serial = self.calls[this].serial;
+        // A fault that the script told just before strikes this message, though it set out earlier.
+        if let (Event::Arrive { .. }, true) = (event, self.calls[this].is_of_worker()) {
+            let armed = &mut self.workers[usize::from(self.calls[this].worker)].armed;
+            self.calls[this].lose_reply |= Armed::fires(&mut armed.lose_reply);
+            self.calls[this].late_reply |= Armed::fires(&mut armed.late_reply);
+            if Armed::fires(&mut armed.lose_request) {
+                self.calls[this].hold(-1);
+                self.abort(this);
+                self.follow_up(this, serial);
+                return Ok(());
+            }
+        }
         self.happen(event);
+        self.follow_up(this, serial);
+        Ok(())
+    }
+
+    /// What follows from a request that has arrived or was lost: it happens at once.
+    fn follow_up(&mut self, this: u32, serial: u32) {
         while self.calls[this].serial == serial {
             let next = self.take_event(|_, event| match event {
                 Event::Transacted { call } | Event::Reply { call } | Event::Lost { call } => call == this,
@@ -270,7 +312,6 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             let Some((_, event)) = next else { break };
             self.happen(event);
         }
-        Ok(())
     }
 }
 

@@ -116,10 +116,13 @@ impl Choice<'_> {
             Kind::Partition => {
                 let workers = match self.random.below(4) {
                     0 => u32::MAX,
-                    1 => (self.random.bits() as u32) | 1 << worker,
+                    1 => self.random.bits() as u32 | 1 << worker,
                     _ => 1 << worker,
                 };
                 let direction = [Direction::Both, Direction::In, Direction::Out][self.random.below(3) as usize];
+                // All of them are all bits, as `partition all` reads.
+                let all = u32::MAX >> (32 - self.config.workers.clamp(1, 32));
+                let workers = if workers & all == all { u32::MAX } else { workers & all };
                 let when = When::At(self.at_ms());
                 self.push(when, Blow::Partition { workers, direction });
                 self.later(when, Blow::Heal { workers });

@@ -220,6 +220,15 @@ impl<'a> Execution<'a> {
         claims().next().is_none() || claims().any(|(index, _)| (from..until).contains(index))
     }
 
+    /// Where the journal shows it, the record by which the attempt of a body was begun.
+    pub fn begun(&self, body: &Body<'_>) -> Option<usize> {
+        let attempt = body.door.attempt?;
+        self.journal.iter().find_map(|(index, journal)| match journal {
+            Journal::Began { step, attempt: begun } if step == body.step && *begun == attempt => Some(*index),
+            _ => None,
+        })
+    }
+
     /// How many attempts of a step were begun, where the journal can be read: one that died early never reached its body.
     pub fn began(&self, step: &StepName) -> usize {
         let began = |journal: &Journal| matches!(journal, Journal::Began { step: of, .. } if of == step);

@@ -5,9 +5,9 @@
 
 use hydra_model::museum;
 use hydra_protocol::{Protocol, Reference};
-use hydra_schedule::Property;
+use hydra_schedule::{Event, Property};
 
-use crate::cluster::{Blow, Cluster, Config, Defects, Note, Run, Tally, Watch};
+use crate::cluster::{Blow, Cluster, Config, Defects, Note, Run, ScriptError, Tally, Watch};
 use crate::history::History;
 use crate::oracle::{Contract, Settings};
 use crate::workload::Workload;
@@ -22,6 +22,9 @@ pub trait Subject {
 
     /// A fault strikes now, beside those of the schedule.
     fn inject(&mut self, blow: Blow);
+
+    /// A run in which a script says what happens next; after its last line all is healed and time runs as usual.
+    fn follow(&mut self, run: Run<'_>, script: &[Event]) -> Result<(), ScriptError>;
 
     /// What clients, receivers and, where it can be read, the journal showed so far.
     fn history(&self, workload: &Workload) -> History;
@@ -145,6 +148,11 @@ impl<P: Protocol + ?Sized> Subject for Simulated<P> {
 
     fn inject(&mut self, blow: Blow) {
         self.cluster.inject(blow);
+    }
+
+    fn follow(&mut self, run: Run<'_>, script: &[Event]) -> Result<(), ScriptError> {
+        self.seed = run.seed;
+        self.cluster.run_script(run, script)
     }
 
     fn history(&self, workload: &Workload) -> History {

@@ -29,6 +29,11 @@ pub struct Problem {
 }
 
 impl WorkloadError {
+    /// One problem, found by another reader of programs.
+    pub fn of(at: &str, what: &str) -> Self {
+        WorkloadError::one(at.to_owned(), what.to_owned())
+    }
+
     pub(super) fn one(at: String, what: String) -> Self {
         WorkloadError { problems: vec![Problem { at, what }] }
     }

@@ -17,8 +17,10 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let Some(down) = went_down_in(facts, body.worker, body.entered, body.left.map(|(left, _)| left)) else {
                 continue;
             };
-            // Cancelled before its worker died: there is nothing left to take over.
-            if execution.ended().is_some_and(|(ended, _)| ended < down) {
+            // Ended, or settled by another, before its worker died: there is nothing left to take over.
+            let ended = execution.ended().is_some_and(|(ended, _)| ended < down);
+            let settled = execution.checkpoint(&body.step.step).is_some_and(|(settled, _)| settled < down);
+            if ended || settled {
                 continue;
             }
             checked.case();

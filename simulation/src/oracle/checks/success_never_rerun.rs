@@ -27,8 +27,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             // execution.
             let knows = again.is_some_and(|again| {
                 again.worker == success.worker
-                    && again.door.attempt.is_some()
-                    && !execution.changed_hands(success.entered, again.entered)
+                    && execution.begun(success).is_some_and(|begun| !execution.changed_hands(begun, again.entered))
                     && went_down_in(facts, success.worker, success.entered, Some(again.entered)).is_none()
             });
             if facts.excuse(success.worker, success.entered, until).is_some()
