@@ -11,14 +11,17 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "hydra", version, propagate_version = true)]
 struct Arguments {
+    /// Without one: `audit`, of the engine as it was audited and of the reference.
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// An order workflow with a step of each kind. Kill it at any moment, start it again, and see that it finishes right.
     Demo(commands::demo::Demo),
+    /// Audits engines, promise by promise, by simulation and by the model checker.
+    Audit(commands::audit::Audit),
     /// Explores every interleaving of commands and faults within bounds, over the engine's own rules.
     Check(hydra_model::cli::CheckArgs),
     /// Simulates whole clusters under faults, in virtual time, seed after seed.
@@ -35,7 +38,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match arguments.command {
+    match arguments.command.unwrap_or_else(|| Command::Audit(commands::audit::Audit::default())) {
+        Command::Audit(audit) => commands::exit(audit.run()),
         Command::Demo(demo) => commands::exit(demo.run()),
         Command::Check(check) => ExitCode::from(check.run()),
         Command::Simulate(simulate) => ExitCode::from(simulate.run()),

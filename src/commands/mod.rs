@@ -1,5 +1,6 @@
 //! One folder a subcommand.
 
+pub mod audit;
 pub mod bench;
 pub mod demo;
 pub mod executions;
