@@ -74,7 +74,10 @@ pub fn terminal(report: &Report) -> String {
         };
         let _ = writeln!(text, "  {:<27} {verdict}", judgement.property.id());
     }
-    let _ = writeln!(text);
+    for (name, value) in &report.facts {
+        let _ = writeln!(text, "  {name}: {value}");
+    }
+    let _ = writeln!(text, "  (KEPT over: cases in the runs that the whole oracle judged, or states of the model.)\n");
     let mut heading = "";
     for case in &report.cases {
         let advice = case.advice.as_deref().unwrap_or("Seen in simulation");

@@ -13,9 +13,9 @@ use hydra_model::story;
 use hydra_model::world::World;
 use hydra_protocol::Protocol;
 use hydra_simulation::campaign::{self, Failure, Plan, Seeds};
-use hydra_simulation::oracle::Verdict;
+use hydra_simulation::oracle::{self, Settings, Verdict};
 use hydra_simulation::report::{Case, Report};
-use hydra_simulation::subjects::Entry;
+use hydra_simulation::subjects::{self, Entry};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::chapters::{CHAPTERS, advice, mutants};
@@ -47,11 +47,17 @@ pub fn audit(subject: &Entry, time: Duration) -> anyhow::Result<Report> {
             }
         }
     }
-    let told: Vec<_> = report.cases.iter().map(|case| case.counterexample.property).collect();
-    for (property, seed) in outcome.first.iter().filter(|(property, _)| !told.contains(property)) {
+    for (property, seed) in &outcome.first {
         let case = campaign::Case::of_seed(*seed, &[]);
         let command = format!("hydra simulate --subject {} --seed {seed}", subject.name);
-        if let Some(failure) = Failure::of(subject, &case, *property, &command) {
+        let Some(failure) = Failure::of(subject, &case, *property, &command) else { continue };
+        fell(
+            &mut report,
+            &failure,
+            outcome.fell.get(property).copied().unwrap_or(1),
+            &subjects::settings(&case.config),
+        );
+        if report.case_of(*property).is_none() {
             report.cases.push(failure.told);
         }
     }
@@ -60,6 +66,19 @@ pub fn audit(subject: &Entry, time: Duration) -> anyhow::Result<Report> {
     }
     report.facts.push(("took".to_owned(), format!("{:.1} s", begun.elapsed().as_secs_f64())));
     Ok(report)
+}
+
+/// The oracle adds its verdicts up over as many runs as memory allows; a property that fell in a later one has fallen.
+fn fell(report: &mut Report, failure: &Failure, runs: u64, settings: &Settings) {
+    let findings = oracle::findings(&failure.history, settings);
+    let findings: Vec<_> = findings.into_iter().filter(|finding| finding.property == failure.property).collect();
+    let judgement = report.judgements.judgements.iter_mut().find(|judgement| judgement.property == failure.property);
+    if let Some(judgement) = judgement
+        && !matches!(judgement.verdict, Verdict::Broken { .. })
+        && !findings.is_empty()
+    {
+        judgement.verdict = Verdict::Broken { over: runs, findings };
+    }
 }
 
 fn simulate(subject: &Entry, time: Duration) -> campaign::Outcome {
