@@ -23,3 +23,8 @@ pub use hydra_protocol as protocol;
 
 /// The namespace of clients and workers that name none.
 pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
