@@ -1,9 +1,12 @@
 //! All leases of a worker: one heartbeat for all of them, and the word to stop when one is gone.
 
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures::FutureExt;
 use hydra_protocol::worker::lease::{Duty, LeaseClock};
 use hydra_protocol::{Epoch, Protocol, Reply, Span, Time};
 use tokio::sync::{Notify, oneshot};
@@ -36,16 +39,20 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    /// Resolves when the lease is gone. Without a further call it never resolves again.
+    /// Resolves when the lease is gone, or has to be taken for gone. To be called once.
+    ///
+    /// Looks at the clock at every poll and does not wait to be told: (1) the machine sleeps in the middle of W, and
+    /// wakes when the lease is long over; (2) W's task runs before the heartbeats' task does: it must not begin a body.
     pub(super) fn lost(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let (leases, key) = (Arc::clone(&self.leases), self.key);
         let lost = self.lost.take();
         async move {
-            match lost {
-                Some(lost) => {
-                    let _ = lost.await;
-                }
-                None => std::future::pending().await,
-            }
+            let Some(mut lost) = lost else { return std::future::pending().await };
+            poll_fn(|task| match leases.is_over(&key) {
+                true => Poll::Ready(()),
+                false => lost.poll_unpin(task).map(|_| ()),
+            })
+            .await
         }
     }
 }
@@ -76,6 +83,11 @@ impl Leases {
         Time::from_millis(u64::try_from(self.origin.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
+    fn is_over(&self, key: &(ExecutionKey, Epoch)) -> bool {
+        let now = self.now();
+        self.held().get(key).is_none_or(|held| held.clock.duty(now) == Duty::Stop)
+    }
+
     /// Takes up a lease that was asked for at `sent_at` and granted for `span`.
     pub(super) fn hold(self: &Arc<Self>, key: ExecutionKey, epoch: Epoch, sent_at: Time, span: Span) -> Lease {
         let (tell, lost) = oneshot::channel();
@@ -93,6 +105,7 @@ impl Leases {
             if beat.is_empty() {
                 let until = next.map_or(Duration::from_secs(3_600), |next| millis(next.since(now)));
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(until) => {}
                     () = self.changed.notified() => {}
                 }

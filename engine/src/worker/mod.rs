@@ -15,7 +15,7 @@ use tracing::{Instrument, debug, info, info_span, warn};
 pub use config::{ConfigError, WorkerBuilder};
 
 use crate::codec::span;
-use crate::store::{ClaimRequest, Claimed, Claims, Store};
+use crate::store::{ClaimRequest, Claims, Store};
 use drive::{Driven, Shop};
 use leases::Leases;
 
@@ -128,12 +128,14 @@ impl Pump {
                 // There may be more.
                 Some(Duration::ZERO) => tokio::task::yield_now().await,
                 Some(wait) => tokio::select! {
+                    biased;
                     () = tokio::time::sleep(wait) => {}
                     () = notified => {}
                     _ = draining.changed() => {}
                 },
                 // Full: until a drive is done.
                 None => tokio::select! {
+                    biased;
                     Some(driven) = drives.join_next() => self.note(driven),
                     _ = draining.changed() => {}
                 },
@@ -176,7 +178,7 @@ impl Pump {
             drives.spawn(
                 async move {
                     let lost = lease.lost();
-                    let driven = drive(shop, claimed, lost).await;
+                    let driven = drive::drive(shop, claimed, now, lost).await;
                     drop((lease, slot));
                     driven
                 }
@@ -207,8 +209,4 @@ impl Pump {
         debug!(outcome, "drive done");
         metrics::counter!("hydra_drives_total", "outcome" => outcome).increment(1);
     }
-}
-
-async fn drive(shop: Shop, claimed: Claimed, lost: impl Future<Output = ()> + Send) -> Driven {
-    drive::drive(shop, claimed, lost).await
 }

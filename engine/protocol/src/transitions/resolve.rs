@@ -14,15 +14,15 @@ pub fn resolve(rows: &Rows, verdict: Verdict) -> Result<Commit, Rejection> {
     let Some((order, outcome @ (Outcome::InDoubt | Outcome::Unencodable))) = step.settled() else {
         return Err(Rejection::NotInDoubt);
     };
-    // It did happen, and only its result was lost: (1) s charges, its result cannot be encoded, W fails; (2) the operator
-    // calls s failed and retries W; (3) s charges again.
-    if outcome == Outcome::Unencodable && verdict == Verdict::Failed {
-        return Err(Rejection::StepSettled(outcome));
-    }
     // (1) s is in doubt; (2) the workflow handles that and refunds; (3) the operator says that s had succeeded: a
     // replay would no longer refund, yet the refund is on record.
     if order != execution.settled {
         return Err(Rejection::Superseded { order, last: execution.settled });
+    }
+    // It did happen, and only its result was lost: (1) s charges, its result cannot be encoded, W fails; (2) the operator
+    // calls s failed and retries W; (3) s charges again.
+    if outcome == Outcome::Unencodable && verdict == Verdict::Failed {
+        return Err(Rejection::StepSettled(outcome));
     }
     let outcome = match verdict {
         Verdict::Succeeded => Outcome::Succeeded,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use hydra_protocol::worker::drive::{Action, Event, Phase};
 use hydra_protocol::worker::step::Stop;
-use hydra_protocol::{Ending, Protocol, Rejection, Reply, Span};
+use hydra_protocol::{Ending, Protocol, Rejection, Reply, Span, Time};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
@@ -54,11 +54,16 @@ pub(super) enum Driven {
 }
 
 /// Drives a claimed execution until it ends, waits for something far off, or its lease is gone (`lost`).
-pub(super) async fn drive(shop: Shop, claimed: Claimed, lost: impl Future<Output = ()> + Send) -> Driven {
+pub(super) async fn drive(
+    shop: Shop,
+    claimed: Claimed,
+    claimed_at: Time,
+    lost: impl Future<Output = ()> + Send,
+) -> Driven {
     let (key, id, epoch) = (claimed.key, claimed.id.clone(), claimed.epoch);
     let work = async {
         let mut phase = Phase::Driving;
-        let (event, payload) = run(&shop, claimed).await?;
+        let (event, payload) = run(&shop, claimed, claimed_at).await?;
         let (next, mut action) = shop.rules.drive_next(epoch, phase, event);
         phase = next;
         loop {
@@ -115,7 +120,7 @@ enum Halt {
 }
 
 /// Runs the workflow until there is something to tell the store about the execution as a whole.
-async fn run(shop: &Shop, claimed: Claimed) -> Result<(Event, Payload), Halt> {
+async fn run(shop: &Shop, claimed: Claimed, claimed_at: Time) -> Result<(Event, Payload), Halt> {
     let Claimed { key, id, workflow, input, epoch, journal, .. } = claimed;
     let host = Arc::new(DriveHost::new(id, epoch, shop.rules, shop.store.payload_max(), journal));
     let context = Context { host: host.clone() };
@@ -123,7 +128,7 @@ async fn run(shop: &Shop, claimed: Claimed) -> Result<(Event, Payload), Halt> {
         // Claimed by name, so this cannot be; another worker may know it.
         return Err(Halt::Stopped(Stop::Rejected(Rejection::UnknownWorkflow)));
     };
-    let mut poller = Poller::new(shop, key, host, future);
+    let mut poller = Poller::new(shop, key, host, future, claimed_at);
     let mut expelled = shop.expelled.clone();
     let polled = tokio::select! {
         biased;

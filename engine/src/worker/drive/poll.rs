@@ -80,7 +80,15 @@ impl Wake for Woken {
 const POLLS_IN_A_ROW: u32 = 128;
 
 impl<'a> Poller<'a> {
-    pub(super) fn new(shop: &'a Shop, key: ExecutionKey, host: Arc<DriveHost>, workflow: WorkflowFuture) -> Self {
+    /// `claimed_at`: the store's clock when the execution was claimed. A worker's own would not do: where it lags by 17 s,
+    /// a backoff that is over looks 17 s away, and the execution would be parked and claimed over and over.
+    pub(super) fn new(
+        shop: &'a Shop,
+        key: ExecutionKey,
+        host: Arc<DriveHost>,
+        workflow: WorkflowFuture,
+        claimed_at: Time,
+    ) -> Self {
         Poller {
             shop,
             key,
@@ -88,7 +96,7 @@ impl<'a> Poller<'a> {
             workflow,
             asks: FuturesUnordered::new(),
             held: Vec::new(),
-            clock: (shop.store.now(), Instant::now()),
+            clock: (claimed_at, Instant::now()),
             timer: None,
             woken: Arc::new(Woken::default()),
         }
