@@ -136,6 +136,8 @@ fn a_failure_is_made_small_and_falls_again() {
 fn the_exit_status_says_how_it_went() {
     use hydra_simulation::cli::{BROKEN, GOALS_MISSED, KEPT, Replay, Report, Simulate, USAGE};
     let out = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("campaign");
+    // What an earlier run of this test left.
+    let _ = std::fs::remove_dir_all(&out);
     let simulate =
         |subject: &str, seeds: Option<(u64, u64)>, part: Option<(u64, u64)>, out: Option<std::path::PathBuf>| {
             let seed = if seeds.is_none() { Some(7) } else { None };

@@ -130,6 +130,9 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
 
     /// That body has ended: its effect and its checkpoint commit together, or neither does.
     pub(crate) fn transacted(&mut self, call: u32) {
+        if self.wait_out_pause(self.calls[call].worker, Event::Transacted { call }) {
+            return;
+        }
         let Asker::Step { drive, generation, .. } = self.calls[call].asker else { return };
         let (body, ends, about, command) =
             (self.calls[call].body, self.calls[call].ends, self.calls[call].about, self.calls[call].command);

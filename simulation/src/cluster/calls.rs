@@ -252,6 +252,10 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
 
     /// The request is at the store: its transaction runs and commits.
     pub(crate) fn arrive(&mut self, index: u32) {
+        // The body of a transaction runs in its worker's process, and stands still with it.
+        if self.calls[index].transact && self.wait_out_pause(self.calls[index].worker, Event::Arrive { call: index }) {
+            return;
+        }
         self.calls[index].events -= 1;
         if self.store_lost(index) {
             return self.abort(index);

@@ -196,6 +196,10 @@ impl Timeline {
                     row.lane = fault.worker().map_or(store, |worker| self.lane(worker.as_str()));
                     let on = on.as_ref().map(|on| format!(" on {on}")).unwrap_or_default();
                     row.text = format!("{fault}{on}");
+                } else {
+                    // What the nemesis makes a worker do and is no fault: an orderly shutdown.
+                    row.tone = Tone::Fault;
+                    row.text = event.action.to_string();
                 }
             }
             What::Healed => {

@@ -1,12 +1,12 @@
 //! The delay before a retry stays within its bounds and does not fall.
 
-use hydra_schedule::Property;
+use hydra_schedule::{Action, Property, WorkerAct};
 
 use super::super::facts::Body;
 use super::super::facts::Facts;
 use super::super::{Anomaly, Checked};
 use super::ms;
-use crate::history::{Gave, Op};
+use crate::history::{Gave, Op, Record, What};
 
 const WHAT: (Property, Anomaly) = (Property::BackoffBounded, Anomaly::FallingBackoff);
 
@@ -69,5 +69,11 @@ fn delay(facts: &Facts<'_>, one: &Body<'_>, next: &Body<'_>) -> Option<u64> {
     let (from_ms, until_ms) = (facts.at_ms(left), facts.at_ms(next.entered));
     let widened_ms = facts.at_ms(one.entered).saturating_sub(facts.settings.lease_ms);
     let struck = facts.health.anyone_struck(widened_ms, until_ms).is_some();
-    (left < next.entered && !struck).then(|| until_ms.saturating_sub(from_ms))
+    // A worker that shuts down lets its bodies end and begins nothing more: its retries wait for its successor.
+    let stops = |record: &Record| match &record.what {
+        What::Fault { event } => matches!(event.action, Action::Worker { act: WorkerAct::Stops, .. }),
+        _ => false,
+    };
+    let stopped = facts.records[..next.entered.max(left)].iter().any(stops);
+    (left < next.entered && !struck && !stopped).then(|| until_ms.saturating_sub(from_ms))
 }
