@@ -1,0 +1,67 @@
+"""Drives DBOS Transact for Python: one workflow that interprets every program, started through a queue."""
+
+import os
+import sys
+from importlib.metadata import version
+
+import hydra_driver as hydra
+from dbos import DBOS, DBOSClient
+
+VERSION = version("dbos")
+STORE = os.environ["HYDRA_STORE"]
+URL = STORE if "://" in STORE else "sqlite:///" + STORE
+
+
+@DBOS.workflow(name="program")
+def program(params):
+    execution, saw = params["program"]["id"], {}
+    for item in params["program"]["body"]:
+        if "sleep" in item:
+            DBOS.sleep(item["sleep"]["ms"] / 1000)
+            continue
+        step = item["step"]["id"]
+        attempts = item["step"].get("attempts_max") or 3
+        options = {"name": step, "retries_allowed": True, "max_attempts": attempts, "interval_seconds": 0.1}
+        body = lambda: hydra.ask(execution, step, dict(saw), other_input=params["other_input"])
+        saw[step] = hydra.seen(DBOS.run_step(options, body))
+    return saw
+
+
+def worker():
+    identity = os.environ["HYDRA_IDENTITY"]
+    config = {"name": "hydra", "system_database_url": URL, "application_version": "1", "executor_id": identity}
+    DBOS(config={**config, "run_admin_server": False, "log_level": "WARNING"})
+    DBOS.launch()
+    DBOS.register_queue("q", polling_interval_sec=0.1)
+    hydra.ready(VERSION)
+    import threading
+
+    threading.Event().wait()
+
+
+def client():
+    db = DBOSClient(system_database_url=URL)
+
+    def start(asked):
+        params = {"program": asked["program"], "other_input": asked.get("other_input", False)}
+        options = {"queue_name": "q", "workflow_name": "program", "workflow_id": asked["execution"]}
+        db.enqueue({**options, "app_version": "1"}, params)
+
+    def result(asked):
+        found = db.list_workflows(workflow_ids=[asked["execution"]], load_output=True)
+        if not found:
+            return {"status": "missing"}
+        states = {"SUCCESS": "succeeded", "ERROR": "failed", "CANCELLED": "cancelled", "ENQUEUED": "pending"}
+        states |= {"MAX_RECOVERY_ATTEMPTS_EXCEEDED": "failed", "RETRIES_EXCEEDED": "failed"}
+        status = states.get(found[0].status, "running")
+        saw = found[0].output if status == "succeeded" else {}
+        reason = str(found[0].error or "")
+        return {"status": status, "saw": saw, "reason": reason, "stamp": f"updated_at {found[0].updated_at}"}
+
+    def cancel(asked):
+        db.cancel_workflow(asked["execution"])
+
+    hydra.serve(VERSION, {"start": start, "result": result, "cancel": cancel})
+
+
+worker() if sys.argv[1] == "worker" else client()

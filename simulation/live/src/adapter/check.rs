@@ -1,0 +1,102 @@
+//! `hydra adapter check`: tries an adapter without faults, and says what is wrong in plain words.
+
+use std::path::Path;
+
+use hydra_schedule::Name;
+use hydra_simulation::history::{Op, Seen, Status, What};
+use hydra_simulation::oracle;
+use hydra_simulation::workload::{Ends, Item, Program, Step, Workload};
+
+use super::{Adapter, install};
+use crate::scenario::{self, Outcome, Scenario, World};
+
+/// Checks; the exit code.
+pub fn check(what: &str, folder: &Path) -> anyhow::Result<u8> {
+    let adapter = Adapter::find(what)?;
+    println!("{}: adapter.toml is understood", adapter.subject());
+    install::install(&adapter, |step| println!("installing: {step}"))?;
+    let world = World::new(adapter, folder)?;
+    let adapter = &world.adapter;
+    let mut wrong = Vec::new();
+
+    let kind = adapter.supports.kinds[0];
+    let steps = adapter.supports.steps_max.min(2);
+    let id = |number: usize| Name::new(&number.to_string()).expect("digits are a name");
+    let plain: Vec<Item> = (1..=steps).map(|number| Item::Step(Step::new(id(number), kind))).collect();
+    let outcome = try_it(&world, "two steps", plain)?;
+    let entered = entered(&outcome);
+    if entered.len() < steps {
+        wrong.push(format!("{} of {steps} step bodies asked the door (POST $HYDRA_DOOR/effect)", entered.len()));
+    }
+    if steps == 2 && !outcome_saw(&outcome, "1") {
+        wrong.push("the body of step 2 does not send the value of step 1 in \"saw\"".to_owned());
+    }
+    wrong.extend(end(&outcome, Status::Succeeded, "two plain steps"));
+    // A job queue keeps no results.
+    if adapter.supports.steps_max > 1 && !result_saw(&outcome) {
+        wrong.push("the result of the execution does not say in \"saw\" what it had of its steps".to_owned());
+    }
+    let findings = oracle::findings(&outcome.history, &adapter.contract.settings);
+    for finding in findings {
+        wrong.push(format!("without any fault, {}: {}", finding.property, finding.explanation));
+    }
+    println!("two steps: {} bodies, {} records", entered.len(), outcome.history.records.len());
+
+    let fails =
+        vec![Item::Step(Step { ends: Ends::Fails { times: 1 }, attempts_max: Some(3), ..Step::new(id(1), kind) })];
+    let outcome = try_it(&world, "a step that fails once", fails)?;
+    wrong.extend(end(&outcome, Status::Succeeded, "a step that fails once and then succeeds"));
+    println!("a step that fails once: {} bodies", self::entered(&outcome).len());
+
+    if wrong.is_empty() {
+        println!("nothing is wrong with it; audit it with: hydra audit {what} --quick");
+        return Ok(0);
+    }
+    for what in &wrong {
+        println!("WRONG: {what}");
+    }
+    Ok(1)
+}
+
+fn try_it(world: &World, name: &str, body: Vec<Item>) -> anyhow::Result<Outcome> {
+    let workload = Workload { programs: vec![Program::new(Name::execution(0), body)] };
+    let scenario = Scenario { name: name.to_owned(), workload, workers: 1, strike: None, counts: false };
+    let outcome = scenario::run(world, &scenario)?;
+    for problem in &outcome.problems {
+        println!("WRONG: {problem}");
+    }
+    for death in &outcome.deaths {
+        println!("WRONG: {death}");
+    }
+    Ok(outcome)
+}
+
+fn entered(outcome: &Outcome) -> Vec<&hydra_simulation::history::Entered> {
+    let entered = outcome.history.records.iter().filter_map(|record| match &record.what {
+        What::Entered(entered) => Some(entered),
+        _ => None,
+    });
+    entered.collect()
+}
+
+fn outcome_saw(outcome: &Outcome, step: &str) -> bool {
+    entered(outcome)
+        .iter()
+        .any(|entered| entered.saw.iter().any(|(name, seen)| name.as_str() == step && matches!(seen, Seen::Value(_))))
+}
+
+fn result_saw(outcome: &Outcome) -> bool {
+    outcome.history.records.iter().any(|record| match &record.what {
+        What::Call(call) => call.op == Op::Result && !call.saw.is_empty(),
+        _ => false,
+    })
+}
+
+fn end(outcome: &Outcome, wanted: Status, what: &str) -> Option<String> {
+    let last = outcome.history.records.iter().rev().find_map(|record| match &record.what {
+        What::Call(call) if call.op == Op::Result => call.status,
+        _ => None,
+    });
+    let told = last.map_or("nothing", Status::word);
+    (last != Some(wanted)).then(|| format!("{what}: the client says {told}; it should be {}", wanted.word()))
+}

@@ -1,0 +1,277 @@
+//! Seen from outside with ptrace: every system call that touches the outside, counted; a fault before the one named.
+//!
+//! All of a process's tracing happens on its keeper's thread, as the kernel demands. A call is stopped at its entry, so
+//! a kill there leaves it undone, and a failure there is the call's own answer.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::Shared;
+use super::descriptor::Descriptors;
+use crate::boundary::{Site, call_name};
+
+/// How a process is to be traced.
+pub struct Trace {
+    /// Where the worker was last seen: a site's anchor.
+    pub anchor: Box<dyn Fn() -> String + Send>,
+    /// The port of the auditor's door: calls to it do not count.
+    pub door: u16,
+    /// The ports of its store.
+    pub store: Vec<u16>,
+    /// What to do, and where.
+    pub trigger: Option<Trigger>,
+    /// Where the calls are counted.
+    pub counts: Counts,
+}
+
+/// The calls of each site.
+pub type Counts = Arc<Mutex<BTreeMap<Site, u32>>>;
+
+/// A fault at a place.
+pub struct Trigger {
+    /// At which calls.
+    pub site: Site,
+    /// At the how-manieth of them, from 1.
+    pub nth: u32,
+    /// What to do there.
+    pub act: Act,
+    /// Told before it is done.
+    pub fired: Box<dyn FnMut() + Send>,
+}
+
+/// What a tracer does at a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Ends the process before the call.
+    Kill,
+    /// Holds the whole process before the call until it is resumed.
+    Hold,
+    /// The call fails with this error and does nothing.
+    Fail(Errno),
+    /// Nothing here: whoever is told does it.
+    Tell,
+}
+
+/// What `ptrace` says of a stop at a system call.
+const ENTRY: u8 = 1;
+
+struct Tracer<'a> {
+    pid: Pid,
+    shared: &'a Shared,
+    trace: Trace,
+    descriptors: Descriptors,
+    /// Threads whose next exit from a call answers this error.
+    failing: HashMap<Pid, Errno>,
+    /// Threads that are known.
+    threads: Vec<Pid>,
+    done: bool,
+}
+
+/// Traces until the process has ended; answers how it did.
+pub(super) fn follow(pid: Pid, trace: Trace, shared: &Shared) -> String {
+    let descriptors = Descriptors::new(trace.door, trace.store.clone());
+    let mut tracer =
+        Tracer { pid, shared, trace, descriptors, failing: HashMap::new(), threads: Vec::new(), done: false };
+    let seized = tracer.seize();
+    let failed = seized.is_err();
+    shared.change(|state| state.traced = Some(seized));
+    if failed {
+        return wait_untraced(pid);
+    }
+    tracer.run()
+}
+
+fn wait_untraced(pid: Pid) -> String {
+    match waitpid(pid, None) {
+        Ok(WaitStatus::Exited(_, code)) => format!("exit code {code}"),
+        Ok(WaitStatus::Signaled(_, signal, _)) => format!("killed by {signal}"),
+        Ok(other) => format!("{other:?}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+impl Tracer<'_> {
+    /// Seizes every thread; again until no new one is found, since threads may be born meanwhile.
+    fn seize(&mut self) -> Result<(), String> {
+        let options = Options::PTRACE_O_TRACESYSGOOD
+            | Options::PTRACE_O_TRACECLONE
+            | Options::PTRACE_O_TRACEFORK
+            | Options::PTRACE_O_TRACEVFORK
+            | Options::PTRACE_O_TRACEEXEC
+            | Options::PTRACE_O_EXITKILL;
+        loop {
+            let before = self.threads.len();
+            let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid))
+                .map_err(|error| format!("its threads cannot be read: {error}"))?;
+            for task in tasks.flatten() {
+                let Some(tid) = task.file_name().to_str().and_then(|name| name.parse().ok()).map(Pid::from_raw) else {
+                    continue;
+                };
+                if self.threads.contains(&tid) {
+                    continue;
+                }
+                match ptrace::seize(tid, options) {
+                    Ok(()) => {
+                        self.threads.push(tid);
+                        _ = ptrace::interrupt(tid);
+                    }
+                    // Ended meanwhile, or traced already as the child of one that was seized.
+                    Err(Errno::ESRCH) => {}
+                    Err(Errno::EPERM) if before > 0 || !self.threads.is_empty() => self.threads.push(tid),
+                    Err(error) => return Err(format!("this machine does not permit ptrace: {error}")),
+                }
+            }
+            if self.threads.len() == before {
+                return Ok(());
+            }
+        }
+    }
+
+    fn run(&mut self) -> String {
+        let flags = WaitPidFlag::__WALL | WaitPidFlag::__WNOTHREAD;
+        loop {
+            match waitpid(None, Some(flags)) {
+                Ok(WaitStatus::Exited(pid, code)) if pid == self.pid => return format!("exit code {code}"),
+                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == self.pid => return format!("killed by {signal}"),
+                Ok(WaitStatus::PtraceSyscall(tid)) => self.call(tid),
+                // A real signal: passed on.
+                Ok(WaitStatus::Stopped(tid, signal)) => go_on(tid, (signal != Signal::SIGSTOP).then_some(signal)),
+                // Births, interrupts and group stops.
+                Ok(WaitStatus::PtraceEvent(tid, _, _)) => go_on(tid, None),
+                Ok(_) | Err(Errno::EINTR) => {}
+                // No child of this thread is left.
+                Err(_) => return "gone".to_owned(),
+            }
+        }
+    }
+
+    /// A thread stands at the entry or the exit of a call.
+    fn call(&mut self, tid: Pid) {
+        let entry = ptrace::syscall_info(tid).is_ok_and(|info| info.op == ENTRY);
+        if !entry {
+            if let Some(error) = self.failing.remove(&tid) {
+                answer(tid, error);
+            }
+            return go_on(tid, None);
+        }
+        let act = self.counted(tid);
+        match act {
+            None | Some(Act::Tell) => go_on(tid, None),
+            Some(Act::Kill) => _ = kill(self.pid, Signal::SIGKILL),
+            Some(Act::Fail(error)) => {
+                if skip(tid) {
+                    self.failing.insert(tid, error);
+                }
+                go_on(tid, None);
+            }
+            Some(Act::Hold) => self.hold(tid),
+        }
+    }
+
+    /// Counts the call; what to do if this is the place.
+    fn counted(&mut self, tid: Pid) -> Option<Act> {
+        let (number, descriptor) = number_and_first(tid)?;
+        let call = call_name(number)?;
+        let target = self.descriptors.target(tid, descriptor)?;
+        // Reading a file changes nothing outside; reading a connection takes an answer.
+        if matches!(call, "read" | "readv") && !matches!(target, "store" | "net") {
+            return None;
+        }
+        let site = Site { call, target, anchor: (self.trace.anchor)() };
+        let mut counts = self.trace.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(site.clone()).or_default();
+        *count += 1;
+        let nth = *count;
+        drop(counts);
+        let trigger = self.trace.trigger.as_mut().filter(|_| !self.done)?;
+        if trigger.site != site || trigger.nth != nth {
+            return None;
+        }
+        self.done = true;
+        (trigger.fired)();
+        Some(trigger.act)
+    }
+
+    /// Stops every other thread too, waits to be told to go on, and lets all go.
+    fn hold(&mut self, first: Pid) {
+        let mut stopped = vec![(first, None)];
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid)).into_iter().flatten().flatten();
+        for task in tasks {
+            let tid = task.file_name().to_str().and_then(|name| name.parse().ok()).map(Pid::from_raw);
+            let Some(tid) = tid.filter(|tid| *tid != first) else { continue };
+            if ptrace::interrupt(tid).is_err() {
+                continue;
+            }
+            match waitpid(tid, Some(WaitPidFlag::__WALL)) {
+                Ok(WaitStatus::Stopped(_, signal)) => stopped.push((tid, Some(signal))),
+                Ok(WaitStatus::PtraceSyscall(_)) => {
+                    // At an entry or exit: it goes on there as if it had been stopped between two calls.
+                    if let Some(error) = self.failing.remove(&tid) {
+                        answer(tid, error);
+                    }
+                    stopped.push((tid, None));
+                }
+                Ok(_) => stopped.push((tid, None)),
+                Err(_) => {}
+            }
+        }
+        self.shared.change(|state| state.held = true);
+        let mut state = self.shared.lock();
+        while !state.resume {
+            let waited = self.shared.changed.wait_timeout(state, Duration::from_millis(50));
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.resume = false;
+        drop(state);
+        for (tid, signal) in stopped {
+            go_on(tid, signal);
+        }
+    }
+}
+
+/// On to the next call. A thread that has just been killed is no error.
+fn go_on(tid: Pid, signal: Option<Signal>) {
+    _ = ptrace::syscall(tid, signal);
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn number_and_first(tid: Pid) -> Option<(u64, u64)> {
+    let registers = ptrace::getregs(tid).ok()?;
+    Some((registers.orig_rax, registers.rdi))
+}
+
+/// The call is not done: no call has this number.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn skip(tid: Pid) -> bool {
+    let Ok(mut registers) = ptrace::getregs(tid) else { return false };
+    registers.orig_rax = u64::MAX;
+    ptrace::setregs(tid, registers).is_ok()
+}
+
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+fn answer(tid: Pid, error: Errno) {
+    if let Ok(mut registers) = ptrace::getregs(tid) {
+        registers.rax = i64::from(-(error as i32)).cast_unsigned();
+        _ = ptrace::setregs(tid, registers);
+    }
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn number_and_first(_: Pid) -> Option<(u64, u64)> {
+    None
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn skip(_: Pid) -> bool {
+    false
+}
+
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
+fn answer(_: Pid, _: Errno) {}

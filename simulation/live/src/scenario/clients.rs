@@ -1,0 +1,88 @@
+//! What the clients of a run ask, and what they are told.
+
+use hydra_simulation::history::{Call, Journal, Op, Phase, Status};
+
+use super::run::{ANSWER_MAX, ASKED_AGAIN_MAX, Run};
+use crate::talk::Answer;
+
+impl Run<'_> {
+    pub(super) fn clients_act(&mut self) -> Result<(), String> {
+        while let Some(act) = self.acts.pop_if(|act| self.began_ms + act.at_ms <= self.observer.now_ms()) {
+            let program = self.scenario.workload.programs[act.program].clone();
+            let op = if act.op == Op::Start { "start" } else { "cancel" };
+            let call = Call::invoked(self.observer.next_call(), act.op, &program.id);
+            let call = Call { other_input: act.other_input, ..call };
+            self.observer.call(call.clone());
+            let with = (act.op == Op::Start).then_some((&program, act.other_input));
+            let answer = self.client.ask(op, program.id.as_str(), with, ANSWER_MAX)?;
+            self.observer.call(answered(&call, answer));
+        }
+        Ok(())
+    }
+
+    /// Asks the status of each open execution; of one that has ended, its result.
+    pub(super) fn ask_statuses(&mut self) -> Result<(), String> {
+        for program in &self.scenario.workload.programs {
+            let known = self.statuses.get(&program.id).copied();
+            let started = !self.acts.iter().any(|act| {
+                self.scenario.workload.programs[act.program].id == program.id && act.at_ms == program.start_at_ms
+            });
+            if known.is_some_and(Status::is_terminal) || !started {
+                continue;
+            }
+            let call = Call::invoked(self.observer.next_call(), Op::Result, &program.id);
+            let answer = self.client.ask("result", program.id.as_str(), None, ANSWER_MAX)?;
+            let Some(status) = answer.as_ref().and_then(|answer| answer.status) else { continue };
+            // The same answer again and again would drown the history.
+            if known == Some(status) {
+                continue;
+            }
+            self.statuses.insert(program.id.clone(), status);
+            if let Some(stamp) =
+                answer.as_ref().and_then(|answer| answer.stamp.clone()).filter(|_| status.is_terminal())
+            {
+                self.stamps.insert(program.id.clone(), stamp);
+            }
+            self.observer.call(call.clone());
+            self.observer.call(answered(&call, answer));
+        }
+        Ok(())
+    }
+
+    /// What has ended must stay ended: a few of them are asked once more.
+    pub(super) fn ask_ended_again(&mut self) -> Result<(), String> {
+        for program in self.scenario.workload.programs.iter().take(ASKED_AGAIN_MAX) {
+            let call = Call::invoked(self.observer.next_call(), Op::Result, &program.id);
+            self.observer.call(call.clone());
+            let answer = self.client.ask("result", program.id.as_str(), None, ANSWER_MAX)?;
+            let stamp = answer.as_ref().and_then(|answer| answer.stamp.clone());
+            let rows = answer.as_ref().and_then(|answer| answer.rows);
+            self.observer.call(answered(&call, answer));
+            let before = self.stamps.get(&program.id);
+            let again = before.zip(stamp.as_ref()).filter(|(first, now)| first != now);
+            let contradiction =
+                again.map(|(first, now)| format!("its end was recorded ({first}), and recorded again ({now})"));
+            if rows.is_some() || contradiction.is_some() {
+                let (execution, rows_per_step_max) = (program.id.clone(), rows.unwrap_or(0));
+                // Which steps are open was not looked at.
+                let seen = Journal::Rows { execution, rows_per_step_max, open_steps: 0, contradiction };
+                self.observer.journal("store", seen);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn answered(call: &Call, answer: Option<Answer>) -> Call {
+    let Some(answer) = answer else { return call.answered(Phase::Unknown) };
+    let phase = match (&answer.error, &answer.unknown) {
+        (_, Some(_)) => Phase::Unknown,
+        (Some(_), None) => Phase::Failed,
+        (None, None) => Phase::Ok,
+    };
+    let mut told = call.answered(phase);
+    told.status = answer.status;
+    told.saw = answer.saw;
+    told.error = answer.error.or(answer.unknown);
+    told
+}

@@ -1,0 +1,234 @@
+//! What a run needs: the subject, a store of its own, ports, a folder; and how its processes are started.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use hydra_schedule::Name;
+
+use crate::adapter::{Adapter, Store, Takeover};
+use crate::process::{Process, Program};
+use crate::store::postgres::Postgres;
+use crate::store::proxy::Proxy;
+use crate::talk::{self, Client, Expected};
+
+/// What all runs of an audit share.
+pub struct World {
+    /// The subject.
+    pub adapter: Adapter,
+    /// Where doors and proxies run.
+    pub runtime: tokio::runtime::Runtime,
+    /// The database server, if the subject needs one.
+    pub postgres: Option<Postgres>,
+    /// The audit's folder.
+    pub folder: PathBuf,
+    /// Set when the audit is to end.
+    pub stop: AtomicBool,
+    /// Runs so far: each has a number of its own.
+    pub runs: AtomicU32,
+}
+
+impl World {
+    /// Starts what all runs share.
+    pub fn new(adapter: Adapter, folder: &Path) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let postgres = match adapter.store {
+            Store::Postgres => Some(Postgres::start(folder)?),
+            Store::Sqlite | Store::Own => None,
+        };
+        let (stop, runs) = (AtomicBool::new(false), AtomicU32::new(0));
+        Ok(World { adapter, runtime, postgres, folder: folder.to_owned(), stop, runs })
+    }
+
+    /// Whether the audit is to end.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// What one run has for itself. Dropped, nothing of it is left.
+pub struct Stage<'a> {
+    /// What it shares.
+    pub world: &'a World,
+    folder: PathBuf,
+    /// Where the store is: for `HYDRA_STORE`.
+    store: String,
+    /// The same through the proxy.
+    store_of_victim: String,
+    database: Option<String>,
+    server: Option<Process>,
+    /// The network between worker A and the store, if it goes over one.
+    pub proxy: Option<Proxy>,
+    placeholders: Vec<(String, String)>,
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        self.server.take();
+        if let (Some(postgres), Some(database)) = (&self.world.postgres, &self.database) {
+            drop(postgres.drop_database(database));
+        }
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+impl<'a> Stage<'a> {
+    /// Makes the store of a run.
+    pub fn new(world: &'a World) -> anyhow::Result<Self> {
+        let number = world.runs.fetch_add(1, Ordering::Relaxed);
+        let folder = world.folder.join(format!("run-{number}"));
+        std::fs::create_dir_all(&folder)?;
+        let mut stage = Stage {
+            world,
+            folder,
+            store: String::new(),
+            store_of_victim: String::new(),
+            database: None,
+            server: None,
+            proxy: None,
+            placeholders: Vec::new(),
+        };
+        match world.adapter.store {
+            Store::Sqlite => {
+                stage.store = stage.folder.join("store.db").display().to_string();
+                stage.store_of_victim = stage.store.clone();
+            }
+            Store::Postgres => stage.database(number)?,
+            Store::Own => stage.server()?,
+        }
+        stage.placeholders.push(("data".to_owned(), stage.folder.display().to_string()));
+        stage.placeholders.push(("store".to_owned(), stage.store.clone()));
+        stage.prepare()?;
+        Ok(stage)
+    }
+
+    fn database(&mut self, number: u32) -> anyhow::Result<()> {
+        let postgres = self.world.postgres.as_ref().context("no PostgreSQL was started")?;
+        let name = format!("run_{number}");
+        postgres.create(&name)?;
+        let proxy = Proxy::start(self.world.runtime.handle(), postgres.port())?;
+        self.store = postgres.url(&name, postgres.port());
+        self.store_of_victim = postgres.url(&name, proxy.port());
+        self.proxy = Some(proxy);
+        self.database = Some(name);
+        Ok(())
+    }
+
+    fn server(&mut self) -> anyhow::Result<()> {
+        let adapter = &self.world.adapter;
+        let server = adapter.server.as_ref().context("no server in the adapter")?;
+        let port = crate::store::free_port()?;
+        let mut more =
+            vec![("data".to_owned(), self.folder.display().to_string()), ("port".to_owned(), port.to_string())];
+        for name in ["port2", "port3", "port4"] {
+            more.push((name.to_owned(), crate::store::free_port()?.to_string()));
+        }
+        let program = Program {
+            command: adapter.fill(&server.command, &more),
+            env: adapter.env(&more),
+            folder: self.folder.clone(),
+            user: None,
+        };
+        let process =
+            Process::start(&program, Some(&self.folder.join("server.log"))).with_context(|| adapter.line("command"))?;
+        let until = Instant::now() + Duration::from_millis(server.ready_ms);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            if process.exited().is_some() || Instant::now() >= until {
+                bail!("{}: the server did not come up: {}", adapter.line("command"), process.output.complaint());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let proxy = Proxy::start(self.world.runtime.handle(), port)?;
+        self.store = format!("127.0.0.1:{port}");
+        self.store_of_victim = format!("127.0.0.1:{}", proxy.port());
+        self.proxy = Some(proxy);
+        self.server = Some(process);
+        self.placeholders = more;
+        Ok(())
+    }
+
+    /// What the adapter runs for each new store: a migration.
+    fn prepare(&self) -> anyhow::Result<()> {
+        let adapter = &self.world.adapter;
+        let Some(prepare) = &adapter.prepare else { return Ok(()) };
+        let program = Program {
+            command: adapter.fill(prepare, &self.placeholders),
+            env: self.env(&self.store, &[]),
+            folder: self.folder.clone(),
+            user: None,
+        };
+        let process = Process::start(&program, None).with_context(|| adapter.line("prepare"))?;
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            match process.exited().as_deref() {
+                Some("exit code 0") => return Ok(()),
+                Some(how) => bail!("{}: {how}: {}", adapter.line("prepare"), process.output.complaint()),
+                None if Instant::now() >= until => bail!("{}: it hangs", adapter.line("prepare")),
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+
+    fn env(&self, store: &str, more: &[(&str, String)]) -> Vec<(String, String)> {
+        let mut env = self.world.adapter.env(&self.placeholders);
+        let own = [
+            ("HYDRA_STORE", store.to_owned()),
+            ("HYDRA_FOLDER", self.folder.display().to_string()),
+            ("HYDRA_VERSION", self.world.adapter.version.clone()),
+        ];
+        let own = own.into_iter().chain(more.iter().cloned());
+        env.extend(own.map(|(name, value)| (name.to_owned(), value)));
+        env
+    }
+
+    /// The ports behind which the store is.
+    pub fn store_ports(&self) -> Vec<u16> {
+        let own = self.store.rsplit_once(':').and_then(|(_, rest)| rest.split('/').next()?.parse().ok());
+        own.into_iter().chain(self.proxy.as_ref().map(Proxy::port)).collect()
+    }
+
+    /// Starts a worker, which says later that it is ready.
+    pub fn start_worker(&self, name: &Name, door: String) -> anyhow::Result<Process> {
+        let adapter = &self.world.adapter;
+        let store = if *name == super::victim() { &self.store_of_victim } else { &self.store };
+        // An engine that takes up work under the same identity finds it in whichever process has that identity.
+        let identity = match adapter.takeover {
+            Takeover::Another => name.to_string(),
+            Takeover::Relaunch => super::victim().to_string(),
+        };
+        let more = [("HYDRA_WORKER", name.to_string()), ("HYDRA_IDENTITY", identity), ("HYDRA_DOOR", door)];
+        let program = Program {
+            command: adapter.worker(&self.placeholders),
+            env: self.env(store, &more),
+            folder: self.folder.clone(),
+            user: None,
+        };
+        Process::start(&program, None).with_context(|| adapter.line("worker"))
+    }
+
+    /// Waits until a worker is ready.
+    pub fn await_worker(&self, name: &Name, process: &Process) -> Result<(), String> {
+        let adapter = &self.world.adapter;
+        let who = format!("worker {name}");
+        let within = Duration::from_millis(adapter.timing.ready_ms);
+        talk::ready(process, &Expected { who: &who, line: adapter.line("worker"), version: &adapter.version, within })
+    }
+
+    /// Starts a client and waits until it is ready.
+    pub fn client(&self) -> anyhow::Result<Client> {
+        let adapter = &self.world.adapter;
+        let program = Program {
+            command: adapter.client(&self.placeholders),
+            env: self.env(&self.store, &[]),
+            folder: self.folder.clone(),
+            user: None,
+        };
+        let line = adapter.line("client");
+        let process = Process::start(&program, None).with_context(|| line.clone())?;
+        let within = Duration::from_millis(adapter.timing.ready_ms);
+        let expected = Expected { who: "the client", line: line.clone(), version: &adapter.version, within };
+        talk::ready(&process, &expected).map_err(anyhow::Error::msg)?;
+        Ok(Client::new(process, line))
+    }
+}

@@ -1,0 +1,180 @@
+//! JSON lines with a worker (its first line) and with a client (asks and answers).
+
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+use hydra_simulation::history::{Seen, Status};
+use hydra_simulation::workload::Program;
+use serde::{Deserialize, Serialize};
+
+use crate::cut;
+use crate::process::{FLOOD_MAX_BYTES, Output, Process};
+
+/// The first line of a worker and of a client.
+#[derive(Deserialize)]
+struct Ready {
+    ready: bool,
+    version: String,
+}
+
+/// How long to wait for the first line, and what it must say.
+pub struct Expected<'a> {
+    /// Who: `worker A`, `the client`.
+    pub who: &'a str,
+    /// The line of the adapter that starts it.
+    pub line: String,
+    /// The engine's version.
+    pub version: &'a str,
+    /// At most so long.
+    pub within: Duration,
+}
+
+/// Waits for the first line of a process. An error names the adapter's line and says what would be right.
+pub fn ready(process: &Process, expected: &Expected<'_>) -> Result<(), String> {
+    let until = Instant::now() + expected.within;
+    let at = |what: String| format!("{}: {} {what}", expected.line, expected.who);
+    loop {
+        match process.output.next(until.saturating_duration_since(Instant::now())) {
+            None => {
+                let waited = expected.within.as_secs();
+                return Err(at(format!("did not say that it is ready within {waited} s: {}", said(&process.output))));
+            }
+            Some(crate::process::Line::Flood) => return Err(at(flood())),
+            Some(crate::process::Line::End) => {
+                std::thread::sleep(Duration::from_millis(50));
+                let how = process.exited().unwrap_or_else(|| "it closed its output".to_owned());
+                return Err(at(format!("ended before it was ready ({how}): {}", said(&process.output))));
+            }
+            Some(crate::process::Line::Text(line)) if line.trim().is_empty() => {}
+            Some(crate::process::Line::Text(line)) => {
+                let ready: Ready = serde_json::from_str(&line).map_err(|_| {
+                    let wanted = r#"{"ready": true, "version": "..."}"#;
+                    at(format!("printed {:?} as its first line; it must print {wanted}", cut(&line, 200)))
+                })?;
+                if !ready.ready {
+                    return Err(at("says that it is not ready".to_owned()));
+                }
+                if ready.version != expected.version {
+                    let (is, should) = (cut(&ready.version, 40), expected.version);
+                    return Err(at(format!("says that it runs version {is:?}; the adapter pins {should:?}")));
+                }
+                return Ok(());
+            }
+        }
+    }
+}
+
+fn flood() -> String {
+    format!("floods its standard output (more than {} MiB, or a line of 1 MiB)", FLOOD_MAX_BYTES >> 20)
+}
+
+fn said(output: &Output) -> String {
+    match output.complaint() {
+        text if text.is_empty() => "it wrote nothing to its standard error".to_owned(),
+        text => format!("it wrote to its standard error:\n{text}"),
+    }
+}
+
+/// What a client is asked.
+#[derive(Debug, Serialize)]
+pub struct Ask<'a> {
+    id: u64,
+    op: &'a str,
+    execution: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    program: Option<&'a Program>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    other_input: bool,
+}
+
+/// What it answers.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct Answer {
+    id: u64,
+    /// It was done. (Whatever is neither an error nor unknown was.)
+    #[serde(default, rename = "ok")]
+    _ok: bool,
+    /// The status.
+    #[serde(default)]
+    pub status: Option<Status>,
+    /// What the workflow returned: what it had of each step.
+    #[serde(default)]
+    pub saw: std::collections::BTreeMap<hydra_schedule::Name, Seen>,
+    /// It was refused: nothing happened.
+    #[serde(default)]
+    pub error: Option<String>,
+    /// It may or may not have happened.
+    #[serde(default)]
+    pub unknown: Option<String>,
+    /// Of an execution that has ended: when, or how often, its end was recorded, in the engine's own form. It must not
+    /// change any more.
+    #[serde(default)]
+    pub stamp: Option<String>,
+    /// How many settled records the step has that has most, if the client can count them.
+    #[serde(default)]
+    pub rows: Option<u32>,
+    /// Why the execution failed, in the engine's words: for whoever watches the client.
+    #[serde(default, rename = "reason")]
+    _reason: Option<String>,
+}
+
+/// A client.
+pub struct Client {
+    process: Process,
+    asked: u64,
+    /// The line of the adapter that starts it.
+    line: String,
+}
+
+impl Client {
+    /// A client that has said that it is ready.
+    pub fn new(process: Process, line: String) -> Self {
+        Client { process, asked: 0, line }
+    }
+
+    /// Asks one thing. `Ok(None)` if no answer came in time.
+    pub fn ask(
+        &mut self,
+        op: &str,
+        execution: &str,
+        program: Option<(&Program, bool)>,
+        within: Duration,
+    ) -> Result<Option<Answer>, String> {
+        self.asked += 1;
+        let (program, other_input) = program.map_or((None, false), |(program, other)| (Some(program), other));
+        let ask = Ask { id: self.asked, op, execution, program, other_input };
+        let line = serde_json::to_string(&ask).map_err(|error| error.to_string())?;
+        let stdin = self.process.stdin.as_mut().ok_or("the client's input is closed")?;
+        let wrote = writeln!(stdin, "{line}").and_then(|()| stdin.flush());
+        if wrote.is_err() {
+            let how = self.process.exited().unwrap_or_else(|| "it closed its input".to_owned());
+            return Err(format!("{}: the client is gone ({how}): {}", self.line, said(&self.process.output)));
+        }
+        let until = Instant::now() + within;
+        loop {
+            match self.process.output.next(until.saturating_duration_since(Instant::now())) {
+                None => return Ok(None),
+                Some(crate::process::Line::Flood) => return Err(format!("{}: the client {}", self.line, flood())),
+                Some(crate::process::Line::End) => {
+                    let said = said(&self.process.output);
+                    return Err(format!("{}: the client ended while it was asked {op}: {said}", self.line));
+                }
+                Some(crate::process::Line::Text(text)) if text.trim().is_empty() => {}
+                Some(crate::process::Line::Text(text)) => {
+                    let answer: Answer = serde_json::from_str(&text).map_err(|error| {
+                        format!("{}: the client answered {op} with {:?}: {error}", self.line, cut(&text, 200))
+                    })?;
+                    // A late answer to an earlier ask.
+                    if answer.id == self.asked {
+                        return Ok(Some(answer));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends it.
+    pub fn close(mut self) {
+        self.process.stop(Duration::from_millis(50));
+    }
+}
