@@ -2,6 +2,7 @@
 
 mod commands;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -20,8 +21,10 @@ struct Arguments {
 enum Command {
     /// An order workflow with a step of each kind. Kill it at any moment, start it again, and see that it finishes right.
     Demo(commands::demo::Demo),
-    /// Audits engines, promise by promise, by simulation and by the model checker.
+    /// Audits engines, promise by promise: simulated ones here, real ones as processes (`audit --help`).
     Audit(commands::audit::Audit),
+    /// Adapters: how somebody's engine is driven, and what it promises.
+    Adapter(hydra_live::cli::Adapter),
     /// Explores every interleaving of commands and faults within bounds, over the engine's own rules.
     Check(hydra_model::cli::CheckArgs),
     /// Simulates whole clusters under faults, in virtual time, seed after seed.
@@ -36,11 +39,38 @@ enum Command {
     Executions(commands::executions::Executions),
 }
 
+/// `hydra audit adapters/NAME`: an engine as real processes.
+#[derive(Parser)]
+#[command(name = "hydra", version)]
+enum Live {
+    /// Runs somebody's engine as real processes, breaks it at every boundary, and says which of its promises held.
+    Audit(hydra_live::cli::Audit),
+}
+
+/// Whether an audit names an adapter rather than a simulated subject.
+fn names_an_adapter() -> bool {
+    let is_one = |name: &String| {
+        let folder = Path::new(name.split('@').next().unwrap_or(name));
+        let simulated = hydra_simulation::subjects::find(name).is_some();
+        let known =
+            folder.join("adapter.toml").is_file() || Path::new("adapters").join(folder).join("adapter.toml").is_file();
+        known && !simulated
+    };
+    let mut arguments = std::env::args().skip(1);
+    arguments.next().as_deref() == Some("audit") && arguments.any(|argument| is_one(&argument))
+}
+
 fn main() -> ExitCode {
+    hydra_live::become_it_if_told();
+    if names_an_adapter() {
+        let Live::Audit(audit) = Live::parse();
+        return ExitCode::from(audit.run());
+    }
     let arguments = Arguments::parse();
     match arguments.command.unwrap_or_else(|| Command::Audit(commands::audit::Audit::default())) {
         Command::Audit(audit) => commands::exit(audit.run()),
         Command::Demo(demo) => commands::exit(demo.run()),
+        Command::Adapter(adapter) => ExitCode::from(adapter.run()),
         Command::Check(check) => ExitCode::from(check.run()),
         Command::Simulate(simulate) => ExitCode::from(simulate.run()),
         Command::Replay(replay) => ExitCode::from(replay.run()),

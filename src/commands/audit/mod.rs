@@ -12,6 +12,8 @@ use hydra_simulation::report::Overall;
 use hydra_simulation::subjects;
 
 /// Audits engines: by simulation under every fault, and where the model covers it, exhaustively.
+///
+/// With the name or folder of an adapter (`hydra audit adapters/unhinged --quick`), a real engine as real processes.
 #[derive(clap::Args)]
 pub struct Audit {
     /// Which: `reference`, `hydra-as-audited`, or a mutant of the museum. Without one: the first two.
@@ -44,7 +46,10 @@ impl Audit {
         for name in &names {
             let Some(subject) = subjects::find(name) else {
                 let all: Vec<_> = subjects::all().iter().map(|entry| entry.name).collect();
-                bail!("no subject is called {name:?}; there are {}", all.join(", "));
+                bail!(
+                    "no subject is called {name:?}, and adapters/{name} has no adapter.toml; simulated are {}",
+                    all.join(", ")
+                );
             };
             let report = run::audit(&subject, Duration::from_secs(self.seconds))?;
             print!("{}", chapters::terminal(&report));
