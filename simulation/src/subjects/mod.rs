@@ -3,6 +3,8 @@
 //! [`Subject`] says what the campaign, the shrinker and the replay need of one. Rules over the core are one subject each,
 //! through [`Cluster`]; a whole engine under a controlled clock is another.
 
+mod engine;
+
 use hydra_model::museum;
 use hydra_protocol::{Protocol, Reference};
 use hydra_schedule::Property;
@@ -11,6 +13,7 @@ use crate::cluster::{Blow, Cluster, Config, Defects, Note, Run, Tally, Watch};
 use crate::history::History;
 use crate::oracle::{Contract, Settings};
 use crate::workload::Workload;
+pub use engine::{Engine, On};
 
 /// An engine in virtual time.
 pub trait Subject {
@@ -63,7 +66,7 @@ impl Entry {
     }
 }
 
-/// Every subject: the reference, and the museum of engines that are known to be wrong.
+/// Every subject: the reference, the engine itself, and the museum of engines that are known to be wrong.
 pub fn all() -> Vec<Entry> {
     let reference =
         Entry { name: "reference", defect: None, breaks: &[], make: |name| Box::new(Simulated::new(name, &Reference)) };
@@ -80,12 +83,12 @@ pub fn all() -> Vec<Entry> {
             Box::new(Simulated::with_defects(name, mutant.rules, defects))
         },
     });
-    std::iter::once(reference).chain(wrong).collect()
+    std::iter::once(reference).chain(engine::entries()).chain(wrong).collect()
 }
 
-/// The subject of this name.
+/// The subject of this name. `engine+MUTANT` is the engine itself under a mutant's rules.
 pub fn find(name: &str) -> Option<Entry> {
-    all().into_iter().find(|entry| entry.name == name)
+    all().into_iter().find(|entry| entry.name == name).or_else(|| engine::mutant(name))
 }
 
 /// What every simulated subject is judged by: all properties, under the settings of the run.
