@@ -93,6 +93,7 @@ impl Leases {
             if beat.is_empty() {
                 let until = next.map_or(Duration::from_secs(3_600), |next| millis(next.since(now)));
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(until) => {}
                     () = self.changed.notified() => {}
                 }

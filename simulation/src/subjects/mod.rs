@@ -91,6 +91,11 @@ pub fn find(name: &str) -> Option<Entry> {
     all().into_iter().find(|entry| entry.name == name).or_else(|| engine::mutant(name))
 }
 
+/// Goals that no run of this subject reaches, however many.
+pub fn beyond_reach(subject: &str) -> &'static [&'static str] {
+    if subject.starts_with("engine") { engine::BEYOND_REACH } else { &[] }
+}
+
 /// What every simulated subject is judged by: all properties, under the settings of the run.
 pub fn contract(config: &Config) -> Contract {
     Contract::everything(settings(config))

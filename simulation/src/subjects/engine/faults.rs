@@ -251,6 +251,9 @@ impl Cluster {
             }
         }
         self.effects_held();
+        if self.server.notes.lock().garbled > 0 {
+            self.shared.lock().tally.path(goal!("undecodable"));
+        }
         self.shared.lock().tally.simulated_ms += self.now_ms;
         self.note("store", What::Ended);
     }

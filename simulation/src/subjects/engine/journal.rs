@@ -20,6 +20,8 @@ pub(super) struct Teller {
     executions: BTreeMap<i64, usize>,
     /// Who claimed each execution last.
     latest: BTreeMap<usize, usize>,
+    /// Under which epoch each timer was set.
+    timers: BTreeMap<usize, u32>,
     /// Executions that have not ended.
     pub open: u32,
     /// Bodies whose effect was seen to be committed.
@@ -111,12 +113,22 @@ impl Teller {
             }
             Write::Step { .. } if ordered => return None,
             Write::Step { key, no, row, value } => {
-                let step = plan.steps[plan.step(*self.executions.get(key)?, *no)?].name.clone();
+                let index = plan.step(*self.executions.get(key)?, *no)?;
+                let step = plan.steps[index].name.clone();
                 let due_ms = |at: Time| at.as_millis().saturating_sub(BEGINNING_MS);
                 match row.state {
                     StepState::Running => Journal::Began { step, attempt: row.attempt },
-                    StepState::Sleeping { due_at } => Journal::TimerSet { step, due_ms: due_ms(due_at) },
-                    StepState::Settled { outcome: Outcome::Fired, .. } => Journal::TimerFired { step },
+                    StepState::Sleeping { due_at } => {
+                        self.timers.insert(index, row.epoch.0);
+                        Journal::TimerSet { step, due_ms: due_ms(due_at) }
+                    }
+                    StepState::Settled { outcome: Outcome::Fired, .. } => {
+                        // Sat out, and not parked.
+                        if self.timers.get(&index) == Some(&row.epoch.0) {
+                            world.tally.path(goal!("held"));
+                        }
+                        Journal::TimerFired { step }
+                    }
                     StepState::Settled { outcome, .. } => {
                         count(world, outcome);
                         let seen = match outcome {

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::site::Site;
 use super::wire::{Ask, Told, lost};
+use crate::cluster::goal;
 use crate::history::Gave;
 
 /// A way to the store.
@@ -45,11 +46,19 @@ impl Link {
         *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = (now, Instant::now());
     }
 
+    fn refused(&self) {
+        let local_ms = self.site.local_ms();
+        self.site.world(|world| world.refused(self.site.asker, local_ms));
+    }
+
     async fn ask(&self, ask: Ask) -> Result<Told, StoreError> {
         let told = ask_through(&self.site, self.timeout, ask).await?;
         match &told {
             Told::Answer(answer) => {
                 self.hear(answer.now);
+                if answer.decision.is_err() {
+                    self.refused();
+                }
                 // What this handle made claimable, it tells of.
                 if let Ok(Reply::Started | Reply::Reopened | Reply::Released { .. }) = answer.decision {
                     self.due_changed.notify_waiters();
@@ -57,7 +66,12 @@ impl Link {
                 }
             }
             Told::Claims(claims) => self.hear(claims.now),
-            Told::Heartbeats(heartbeats) => self.hear(heartbeats.now),
+            Told::Heartbeats(heartbeats) => {
+                self.hear(heartbeats.now);
+                if heartbeats.decisions.iter().any(Result::is_err) {
+                    self.refused();
+                }
+            }
             _ => {}
         }
         Ok(told)
@@ -70,10 +84,14 @@ async fn ask_through(site: &Site, timeout: Duration, ask: Ask) -> Result<Told, S
         true => answer.await.ok(),
         false => match tokio::time::timeout(timeout, answer).await {
             Ok(answer) => answer.ok(),
-            Err(_) => return Err(lost("no answer in time")),
+            Err(_) => Some(Err(lost("no answer in time"))),
         },
     };
-    answer.unwrap_or_else(|| Err(lost("connection reset")))
+    let answer = answer.unwrap_or_else(|| Err(lost("connection reset")));
+    if answer.as_ref().is_err_and(StoreError::is_passing) {
+        site.world(|world| world.tally.path(goal!("asked-again")));
+    }
+    answer
 }
 
 fn strange<T>() -> Result<T, StoreError> {

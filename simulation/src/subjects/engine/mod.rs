@@ -147,6 +147,10 @@ pub(super) fn entries() -> [Entry; 2] {
     ]
 }
 
+/// Its store looks only at executions whose code the worker has, so that none is ever refused for want of it; and a
+/// worker that lets go of its lease by its clock sends no heartbeat for it after.
+pub(super) const BEYOND_REACH: &[&str] = &["rejections: unknown-workflow"];
+
 /// The name of the engine under a mutant's rules begins so.
 const UNDER: &str = "engine+";
 

@@ -238,6 +238,8 @@ impl Inside<'_> {
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         if !self.left {
+            let local_ms = self.site.local_ms();
+            self.site.world(|world| world.cancelled(self.site.asker, local_ms));
             self.tell(Gave::Cancelled);
         }
     }

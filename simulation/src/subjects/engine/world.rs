@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::clock::ProcessClock;
 use super::plan::Plan;
 use super::wire::{Ask, Asker, Fate, Message, Outcome};
-use crate::cluster::{Blow, Place, Strike, Tally, When};
+use crate::cluster::{Blow, Place, Strike, Tally, When, goal};
 use crate::history::{Gave, Record, What};
 use crate::workload::{BodyEnd, Random};
 
@@ -33,6 +33,8 @@ pub(super) struct Process {
     /// How often each place was passed in this life.
     passed: [u32; Place::ALL.len()],
     armed: Armed,
+    /// When, by its own clock, the store last refused it something.
+    refused_ms: Option<u64>,
 }
 
 /// Faults that strike the next request.
@@ -103,6 +105,7 @@ impl World {
             cut_in: false,
             passed: [0; Place::ALL.len()],
             armed: Armed::default(),
+            refused_ms: None,
         };
         let workers = (0..plan.config.workers as usize).map(|index| process(Name::worker(index).to_string(), true));
         World {
@@ -153,6 +156,7 @@ impl World {
         (there.stopping, there.paused_until_ms) = (false, None);
         there.passed = [0; Place::ALL.len()];
         there.armed = Armed::default();
+        there.refused_ms = None;
     }
 
     /// A body is entered: its number, and how it is going to end.
@@ -182,9 +186,28 @@ impl World {
     /// How a body in a transaction was left: it turns out at the store, and may turn out twice.
     pub fn left_in_transaction(&mut self, at_ms: u64, who: usize, body: u64, gave: Gave) {
         if self.leaves(body) {
+            if gave == Gave::Cancelled {
+                self.tally.path(goal!("transaction-rolled-back"));
+            }
             let step = self.step_of(body);
             let (step, who) = (self.plan.steps[step].name.clone(), self.processes[who].name.clone());
             self.record(at_ms, &who, What::Left { step, body, gave });
+        }
+    }
+
+    /// The store refuses a process something, which it learns now.
+    pub fn refused(&mut self, asker: Asker, local_ms: u64) {
+        self.processes[asker.process].refused_ms = Some(local_ms);
+    }
+
+    /// A body was cancelled: since its worker was told that the lease is gone, or since it knows by its clock.
+    pub fn cancelled(&mut self, asker: Asker, local_ms: u64) {
+        if self.is_live(asker) {
+            self.tally.path(goal!("body-cancelled"));
+            let process = &self.processes[asker.process];
+            if !process.stopping && process.refused_ms != Some(local_ms) {
+                self.tally.path(goal!("stopped-by-clock"));
+            }
         }
     }
 
