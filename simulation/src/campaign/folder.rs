@@ -12,9 +12,6 @@ use crate::report;
 use crate::shrink::{self, End};
 use crate::subjects::{self, Entry};
 
-/// How often the shrinker may ask. A run takes some 50 microseconds, its judgement as much.
-const TRIES_MAX: u32 = 20_000;
-
 /// A broken property, with the case that shows it made as small as it gets.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -51,7 +48,7 @@ impl Failure {
         let mut subject = entry.make();
         let found = case.schedule(entry.name);
         let whole = shrink::Case { schedule: found.clone(), workload: case.workload.clone() };
-        let shrunk = shrink::shrink(&whole, TRIES_MAX, |candidate| {
+        let shrunk = shrink::shrink(&whole, entry.tries_max(), |candidate| {
             let Ok(case) = Case::of_candidate(candidate) else { return false };
             subject.run(case.run());
             oracle::falls(&subject.history(&case.workload), &subjects::settings(&case.config), property)

@@ -64,6 +64,12 @@ impl Entry {
     pub fn make(&self) -> Box<dyn Subject> {
         (self.make)(self.name)
     }
+
+    /// How often the shrinker may ask: for a few seconds or minutes. A run of rules takes some 50 microseconds, one of
+    /// the engine itself some 10 milliseconds.
+    pub fn tries_max(&self) -> u32 {
+        if engine::is_engine(self.name) { 3_000 } else { 20_000 }
+    }
 }
 
 /// Every subject: the reference, the engine itself, and the museum of engines that are known to be wrong.
@@ -93,7 +99,7 @@ pub fn find(name: &str) -> Option<Entry> {
 
 /// Goals that no run of this subject reaches, however many.
 pub fn beyond_reach(subject: &str) -> &'static [&'static str] {
-    if subject.starts_with("engine") { engine::BEYOND_REACH } else { &[] }
+    if engine::is_engine(subject) { engine::BEYOND_REACH } else { &[] }
 }
 
 /// What every simulated subject is judged by: all properties, under the settings of the run.

@@ -147,9 +147,13 @@ pub(super) fn entries() -> [Entry; 2] {
     ]
 }
 
-/// Its store looks only at executions whose code the worker has, so that none is ever refused for want of it; and a
-/// worker that lets go of its lease by its clock sends no heartbeat for it after.
+/// Its store looks only at executions whose code the worker has, so that none is ever refused for want of it.
 pub(super) const BEYOND_REACH: &[&str] = &["rejections: unknown-workflow"];
+
+/// Whether a subject of this name is the engine itself, under whatever rules.
+pub(super) fn is_engine(name: &str) -> bool {
+    name == "engine" || name == "engine-on-memory" || name.starts_with(UNDER)
+}
 
 /// The name of the engine under a mutant's rules begins so.
 const UNDER: &str = "engine+";
