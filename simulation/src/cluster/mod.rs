@@ -308,10 +308,12 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
             Event::Client(act) => self.act(act as usize),
             Event::Poll { worker, incarnation } => {
                 let there = self.workers[worker as usize];
-                if there.up && there.incarnation == incarnation && there.poll_at_ms <= self.now_ms {
-                    if !self.wait_out_pause(worker, event) {
-                        self.poll(worker);
-                    }
+                if there.up
+                    && there.incarnation == incarnation
+                    && there.poll_at_ms <= self.now_ms
+                    && !self.wait_out_pause(worker, event)
+                {
+                    self.poll(worker);
                 }
             }
             Event::Arrive { call } => self.arrive(call),

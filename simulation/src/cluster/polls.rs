@@ -84,7 +84,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     /// Whether the execution was granted.
     pub(crate) fn claim_one(&mut self, call: u32, worker: u8, execution: u32) -> bool {
         let lease = Span::from_millis(self.config.lease_ms);
-        let knows = self.config.ignorant != Some(u32::from(worker)) || execution % 3 != 0;
+        let knows = self.config.ignorant != Some(u32::from(worker)) || !execution.is_multiple_of(3);
         let about = About { execution, step: None, other_input: false, value: 0 };
         let done = self.transact(call, about, &Command::Claim { lease, knows });
         let Ok(Reply::Claimed { epoch, lease }) = done.answer else { return false };

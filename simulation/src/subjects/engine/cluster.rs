@@ -23,6 +23,7 @@ use crate::cluster::{Blow, Run, Strike, Tally, When, write_strikes};
 use crate::history::What;
 
 /// What is still to come.
+#[expect(clippy::large_enum_variant, reason = "most are requests and answers, and few are under way at a time")]
 pub(super) enum Event {
     Strike(usize),
     Client(Act),
@@ -138,8 +139,7 @@ impl Cluster {
         if self.over {
             return false;
         }
-        loop {
-            let Some(((at_ms, _), _)) = self.queue.first_key_value() else { break };
+        while let Some(((at_ms, _), _)) = self.queue.first_key_value() {
             // Whoever waits at the store may be let in at any moment.
             let until_ms = if self.server.is_busy() { (*at_ms).min(self.now_ms + 1) } else { *at_ms };
             if self.run_processes(until_ms) {

@@ -43,7 +43,9 @@ impl<B: Backend> Holds for Inline<B> {
     }
 }
 
-type Open = Arc<Mutex<BTreeMap<u64, (Asker, Option<Box<dyn Transaction>>)>>>;
+/// Transactions by number, each with whose it is; none while a request of its own uses it.
+type Transactions = BTreeMap<u64, (Asker, Option<Box<dyn Transaction>>)>;
+type Open = Arc<Mutex<Transactions>>;
 
 /// A request under way.
 struct Work {
@@ -265,7 +267,7 @@ fn remove(file: &std::path::Path) {
     }
 }
 
-fn lock(open: &Open) -> std::sync::MutexGuard<'_, BTreeMap<u64, (Asker, Option<Box<dyn Transaction>>)>> {
+fn lock(open: &Open) -> std::sync::MutexGuard<'_, Transactions> {
     open.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
