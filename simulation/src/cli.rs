@@ -32,7 +32,8 @@ const BROKEN_MAX: u64 = 100;
 /// Simulates clusters under faults in virtual time, seed after seed.
 #[derive(Args, Clone, Debug)]
 pub struct Simulate {
-    /// The engine: `reference`, `hydra-as-audited`, or a mutant of the museum.
+    /// The engine: `reference` (the core's rules), `engine` (all of it, on SQLite), `engine-on-memory`,
+    /// `hydra-as-audited`, a mutant of the museum, or `engine+MUTANT`.
     #[arg(long, default_value = "reference")]
     pub subject: String,
     /// One seed.

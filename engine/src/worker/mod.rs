@@ -124,6 +124,8 @@ impl Pump {
             notified.as_mut().enable();
             let limit = self.slots.available_permits().min(CLAIM_MAX);
             let wait = if limit == 0 { None } else { Some(self.claim(limit, &mut drives).await) };
+            // `biased`, here and wherever else something is waited for: the order of the branches decides when several are
+            // ready, and no dice of the runtime's, so that a simulated run is the same each time.
             match wait {
                 // There may be more.
                 Some(Duration::ZERO) => tokio::task::yield_now().await,

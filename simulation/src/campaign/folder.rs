@@ -12,9 +12,6 @@ use crate::report;
 use crate::shrink::{self, End};
 use crate::subjects::{self, Entry};
 
-/// How often the shrinker may ask. A run takes some 50 microseconds, its judgement as much.
-const TRIES_MAX: u32 = 20_000;
-
 /// A broken property, with the case that shows it made as small as it gets.
 #[derive(Clone, Debug)]
 pub struct Failure {
@@ -56,9 +53,9 @@ impl Failure {
             oracle::falls(&subject.history(&case.workload), &subjects::settings(&case.config), property)
         };
         let whole = shrink::Case { schedule: found.clone(), workload: case.workload.clone() };
-        let mut shrunk = shrink::shrink(&whole, TRIES_MAX, &mut falls);
+        let mut shrunk = shrink::shrink(&whole, entry.tries_max(), &mut falls);
         if let Some(smaller) = with_fewer_workers(&shrunk.case, &mut falls) {
-            shrunk = shrink::shrink(&smaller, TRIES_MAX, &mut falls);
+            shrunk = shrink::shrink(&smaller, entry.tries_max(), &mut falls);
         }
         subject.run(case.run());
         let found_history = subject.history(&case.workload);

@@ -177,7 +177,8 @@ impl Summary {
                 tally.set(group, goal, *count);
             }
         }
-        tally.missed()
+        let beyond = crate::subjects::beyond_reach(&self.subject);
+        tally.missed().into_iter().filter(|goal| !beyond.contains(&goal.as_str())).collect()
     }
 
     /// As JSON, which reads back.

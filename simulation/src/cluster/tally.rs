@@ -83,7 +83,7 @@ tally! {
 /// An index into the paths, by name; the compiler finds one that does not exist.
 macro_rules! goal {
     ($name:literal) => {
-        const { super::tally::path_index($name) }
+        const { $crate::cluster::path_index($name) }
     };
 }
 pub(crate) use goal;

@@ -3,6 +3,8 @@
 //! [`Subject`] says what the campaign, the shrinker and the replay need of one. Rules over the core are one subject each,
 //! through [`Cluster`]; a whole engine under a controlled clock is another.
 
+mod engine;
+
 use hydra_model::museum;
 use hydra_protocol::{Protocol, Reference};
 use hydra_schedule::{Event, Property};
@@ -11,6 +13,7 @@ use crate::cluster::{Blow, Cluster, Config, Defects, Note, Run, ScriptError, Tal
 use crate::history::History;
 use crate::oracle::{Contract, Settings};
 use crate::workload::Workload;
+pub use engine::{Engine, On};
 
 /// An engine in virtual time.
 pub trait Subject {
@@ -64,9 +67,15 @@ impl Entry {
     pub fn make(&self) -> Box<dyn Subject> {
         (self.make)(self.name)
     }
+
+    /// How often the shrinker may ask: for a few seconds or minutes. A run of rules takes some 50 microseconds, one of
+    /// the engine itself some 10 milliseconds.
+    pub fn tries_max(&self) -> u32 {
+        if engine::is_engine(self.name) { 3_000 } else { 20_000 }
+    }
 }
 
-/// Every subject: the reference, and the museum of engines that are known to be wrong.
+/// Every subject: the reference, the engine itself, and the museum of engines that are known to be wrong.
 pub fn all() -> Vec<Entry> {
     let reference =
         Entry { name: "reference", defect: None, breaks: &[], make: |name| Box::new(Simulated::new(name, &Reference)) };
@@ -83,12 +92,17 @@ pub fn all() -> Vec<Entry> {
             Box::new(Simulated::with_defects(name, mutant.rules, defects))
         },
     });
-    std::iter::once(reference).chain(wrong).collect()
+    std::iter::once(reference).chain(engine::entries()).chain(wrong).collect()
 }
 
-/// The subject of this name.
+/// The subject of this name. `engine+MUTANT` is the engine itself under a mutant's rules.
 pub fn find(name: &str) -> Option<Entry> {
-    all().into_iter().find(|entry| entry.name == name)
+    all().into_iter().find(|entry| entry.name == name).or_else(|| engine::mutant(name))
+}
+
+/// Goals that no run of this subject reaches, however many.
+pub fn beyond_reach(subject: &str) -> &'static [&'static str] {
+    if engine::is_engine(subject) { engine::BEYOND_REACH } else { &[] }
 }
 
 /// What every simulated subject is judged by: all properties, under the settings of the run.
