@@ -9,7 +9,7 @@ from importlib.metadata import version
 import hydra_driver as hydra
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.common import RetryPolicy
+from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 from temporalio.worker import Worker
@@ -72,9 +72,13 @@ def client():
     def start(asked):
         params = {"program": asked["program"], "other_input": asked.get("other_input", False)}
         try:
-            loop.run_until_complete(temporal.start_workflow("program", params, id=asked["execution"], task_queue="q"))
+            policy = WorkflowIDReusePolicy.REJECT_DUPLICATE
+            begun = temporal.start_workflow(
+                "program", params, id=asked["execution"], task_queue="q", id_reuse_policy=policy
+            )
+            loop.run_until_complete(begun)
         except WorkflowAlreadyStartedError:
-            pass  # documented: one open workflow for each id
+            pass  # as asked: one workflow for each id
 
     def result(asked):
         handle = temporal.get_workflow_handle(asked["execution"])

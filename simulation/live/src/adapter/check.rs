@@ -65,6 +65,13 @@ fn try_it(world: &World, name: &str, body: Vec<Item>) -> anyhow::Result<Outcome>
     for problem in &outcome.problems {
         println!("WRONG: {problem}");
     }
+    for record in &outcome.history.records {
+        if let What::Call(call) = &record.what
+            && let Some(error) = &call.error
+        {
+            println!("WRONG: {name}: the client says of {}: {error}", call.execution);
+        }
+    }
     for death in &outcome.deaths {
         println!("WRONG: {death}");
     }
