@@ -28,10 +28,10 @@ use std::sync::LazyLock;
 
 use hydra_model::museum;
 use hydra_protocol::{Protocol, Reference};
-use hydra_schedule::Name;
+use hydra_schedule::{Event, Name};
 
 use super::{Entry, Subject};
-use crate::cluster::{Blow, Run, Tally};
+use crate::cluster::{Blow, Run, ScriptError, Tally};
 use crate::history::{Header, History, Record, What};
 use crate::workload::Workload;
 use cluster::Cluster;
@@ -106,6 +106,13 @@ impl Subject for Engine {
         if let Some(cluster) = &mut self.cluster {
             cluster.inject(blow);
         }
+    }
+
+    /// The engine's own tasks decide what happens next; what can be put before it is faults.
+    fn follow(&mut self, _: Run<'_>, script: &[Event]) -> Result<(), ScriptError> {
+        let line = script.first().map(ToString::to_string).unwrap_or_default();
+        let why = "the real engine takes no script, only faults at their times; follow it with --subject reference";
+        Err(ScriptError { event: 1, line, why: why.to_owned() })
     }
 
     fn history(&self, workload: &Workload) -> History {
