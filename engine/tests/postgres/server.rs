@@ -89,8 +89,9 @@ impl Server {
     }
 
     fn is_up(&self) -> bool {
+        let port = self.settings.iter().find_map(|setting| setting.strip_prefix("port=")).unwrap_or("5432");
         let mut ready = Command::new(binary("pg_isready"));
-        ready.arg("-q").arg("-h").arg(&self.folder).status().is_ok_and(|status| status.success())
+        ready.args(["-q", "-p", port]).arg("-h").arg(&self.folder).status().is_ok_and(|status| status.success())
     }
 
     fn wait_until_up(&self) {
@@ -119,7 +120,9 @@ impl Drop for Server {
 pub fn sql(url: &str, statements: &[&str]) -> String {
     let mut psql = Command::new(binary("psql"));
     psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", url]);
-    statements.iter().for_each(|statement| drop(psql.args(["-c", statement])));
+    for statement in statements {
+        psql.args(["-c", statement]);
+    }
     let output = psql.output().unwrap();
     assert!(output.status.success(), "{statements:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
