@@ -102,12 +102,12 @@ async fn serve(
     // On this very connection: on another one the checkpoint would be written without what the body wrote.
     let settled =
         writer::on(shared, connection, async |connection, sent| settle(shared, connection, sent, &request, now).await);
-    let settled = settled.await;
-    drop(reply.send(settled.as_ref().map(Answer::clone).map_err(|fault| fault.error.clone())));
-    match settled {
-        Err(fault) if fault.what == What::Connection => Err(fault),
-        _ => Ok(()),
-    }
+    let (answer, lost) = match settled.await {
+        Ok(answer) => (Ok(answer), None),
+        Err(fault) => (Err(fault.error.clone()), (fault.what == What::Connection).then_some(fault)),
+    };
+    drop(reply.send(answer));
+    lost.map_or(Ok(()), Err)
 }
 
 async fn undo(connection: &Connection) -> Result<(), Fault> {
