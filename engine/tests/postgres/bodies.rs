@@ -63,6 +63,10 @@ async fn of_two_bodies_of_one_step_one_commits() {
     let (mut first, mut second) = (open(&one, &request).await, open(&two, &request).await);
     first.execute("INSERT INTO paid VALUES (1)", &[]).await.unwrap();
     second.execute("INSERT INTO paid VALUES (2)", &[]).await.unwrap();
+    // Between the first one's write and its commit there is time for the second one to read.
+    let slow =
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN new; END $$";
+    sql(&url, &[slow, "CREATE TRIGGER slow AFTER UPDATE ON hydra.steps FOR EACH ROW EXECUTE FUNCTION slow()"]);
     let settled = Ok(Reply::Settled { order: 1, outcome: Outcome::Succeeded });
     let (first, second) = tokio::join!(first.commit(b"one".to_vec()), second.commit(b"two".to_vec()));
     // The same answer for both: it is settled, and what is on record counts.
