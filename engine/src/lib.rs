@@ -1,4 +1,4 @@
-//! A durable workflow engine: embeddable, on SQLite or in memory.
+//! A durable workflow engine: embeddable, on SQLite, in memory, or (feature `postgres`) on PostgreSQL.
 //!
 //! A **workflow** is an async function whose units of work are **steps**. Each step's outcome is made durable before the
 //! workflow sees it, so an **execution** survives the death of any worker at any moment: another one replays the

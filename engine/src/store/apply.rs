@@ -6,7 +6,7 @@ use hydra_protocol::{
     Time, decide, invariants,
 };
 
-use super::backend::{Backend, ExecutionResult, ExecutionUpdate, Field, NewExecution, NewStep, StepUpdate};
+use super::backend::{EngineRows, ExecutionResult, ExecutionUpdate, Field, NewExecution, NewStep, StepUpdate};
 use super::signals::Effects;
 use super::{Answer, CommandRequest, ExecutionKey, StoreError, Target};
 
@@ -38,7 +38,7 @@ impl Decided {
     }
 }
 
-impl<B: Backend> Tx<'_, B> {
+impl<B: EngineRows> Tx<'_, B> {
     /// Decides and applies a command.
     ///
     /// [`StoreError::Corrupt`] means that nothing was written, and the transaction may go on. After any other error it

@@ -32,40 +32,11 @@ pub trait Reads: Send + 'static {
     }
 }
 
-/// One connection that writes.
+/// Rows of the engine, inside one transaction: all that the core is shown, and all that it has written.
 ///
 /// Errors: [`StoreError::Corrupt`] comes from reading alone, so it leaves the transaction as it was. After any other
 /// error the transaction must be rolled back.
-pub trait Backend: Reads {
-    /// What [`Backend::reader`] answers.
-    type Reader: Reads;
-
-    // ---- Transactions ---------------------------------------------------------------------------------------------
-
-    /// Opens a transaction that keeps all other writers out until its end.
-    fn begin(&mut self) -> Result<(), StoreError>;
-
-    /// Makes it durable. After [`StoreError::Unavailable`] nothing of it happened; after [`StoreError::Unknown`] all
-    /// of it may have.
-    fn commit(&mut self) -> Result<(), StoreError>;
-
-    /// Undoes it. Without one: nothing.
-    fn rollback(&mut self);
-
-    /// Whether a transaction is open. A database may undo one by itself: a full disk, an interrupted statement.
-    fn in_transaction(&self) -> bool;
-
-    /// Marks a place in the transaction. They do not nest.
-    fn savepoint(&mut self) -> Result<(), StoreError>;
-
-    /// Forgets the mark and keeps what was written since.
-    fn release(&mut self) -> Result<(), StoreError>;
-
-    /// Undoes what was written since, and forgets the mark.
-    fn rollback_to(&mut self) -> Result<(), StoreError>;
-
-    // ---- Rows of the engine ---------------------------------------------------------------------------------------
-
+pub trait EngineRows {
     /// The execution's row.
     fn find(&mut self, target: &Target) -> Result<Option<(ExecutionKey, Execution)>, StoreError>;
 
@@ -95,20 +66,6 @@ pub trait Backend: Reads {
     /// All steps by number.
     fn journal(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<JournalStep>, StoreError>;
 
-    /// Executions of one source that are due at `now` and stand after `after`, in the order of [`Candidate`], at most
-    /// `limit`.
-    fn due(
-        &mut self,
-        namespace: &str,
-        source: DueSource<'_>,
-        now: Time,
-        after: Option<Candidate>,
-        limit: usize,
-    ) -> Result<Vec<Candidate>, StoreError>;
-
-    /// The earliest due time of a workflow's executions, of those later than `after` if it is given.
-    fn next_due(&mut self, namespace: &str, workflow: &str, after: Option<Time>) -> Result<Option<Time>, StoreError>;
-
     /// Writes a new execution.
     fn insert_execution(&mut self, new: NewExecution<'_>) -> Result<ExecutionKey, StoreError>;
 
@@ -126,6 +83,52 @@ pub trait Backend: Reads {
 
     /// Writes down when that ended.
     fn end_lease(&mut self, key: ExecutionKey, epoch: Epoch, at: Time) -> Result<(), StoreError>;
+}
+
+/// One connection that writes.
+pub trait Backend: Reads + EngineRows {
+    /// What [`Backend::reader`] answers.
+    type Reader: Reads;
+
+    // ---- Transactions ---------------------------------------------------------------------------------------------
+
+    /// Opens a transaction that keeps all other writers out until its end.
+    fn begin(&mut self) -> Result<(), StoreError>;
+
+    /// Makes it durable. After [`StoreError::Unavailable`] nothing of it happened; after [`StoreError::Unknown`] all
+    /// of it may have.
+    fn commit(&mut self) -> Result<(), StoreError>;
+
+    /// Undoes it. Without one: nothing.
+    fn rollback(&mut self);
+
+    /// Whether a transaction is open. A database may undo one by itself: a full disk, an interrupted statement.
+    fn in_transaction(&self) -> bool;
+
+    /// Marks a place in the transaction. They do not nest.
+    fn savepoint(&mut self) -> Result<(), StoreError>;
+
+    /// Forgets the mark and keeps what was written since.
+    fn release(&mut self) -> Result<(), StoreError>;
+
+    /// Undoes what was written since, and forgets the mark.
+    fn rollback_to(&mut self) -> Result<(), StoreError>;
+
+    // ---- Looking for work -----------------------------------------------------------------------------------------
+
+    /// Executions of one source that are due at `now` and stand after `after`, in the order of [`Candidate`], at most
+    /// `limit`.
+    fn due(
+        &mut self,
+        namespace: &str,
+        source: DueSource<'_>,
+        now: Time,
+        after: Option<Candidate>,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, StoreError>;
+
+    /// The earliest due time of a workflow's executions, of those later than `after` if it is given.
+    fn next_due(&mut self, namespace: &str, workflow: &str, after: Option<Time>) -> Result<Option<Time>, StoreError>;
 
     // ---- The user's own tables ------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 use hydra_protocol::{Command, Epoch, Rejection, Reply};
 
 use super::apply::Tx;
-use super::backend::{Backend, Candidate, DueSource};
+use super::backend::{Backend, Candidate, DueSource, EngineRows};
 use super::{
     ClaimRequest, Claimed, Claims, CommandRequest, ExecutionKey, HeartbeatRequest, Heartbeats, Payload, StoreError,
     Target,
@@ -67,9 +67,11 @@ impl<B: Backend> Tx<'_, B> {
         page.truncate(wanted);
         Ok(page)
     }
+}
 
+impl<B: EngineRows> Tx<'_, B> {
     /// One candidate: claimed, or ended (none).
-    fn claim_one(&mut self, request: &ClaimRequest, key: ExecutionKey) -> Result<Option<Claimed>, Passed> {
+    pub fn claim_one(&mut self, request: &ClaimRequest, key: ExecutionKey) -> Result<Option<Claimed>, Passed> {
         let identity = self.backend.identity(key)?;
         let knows = request.workflows.contains(&identity.workflow);
         let command = CommandRequest {
@@ -122,7 +124,7 @@ impl<B: Backend> Tx<'_, B> {
 }
 
 /// Why a candidate was not claimed.
-enum Passed {
+pub enum Passed {
     /// The core refused.
     Over,
     /// The backend failed.

@@ -19,6 +19,8 @@ mod inline;
 mod leases;
 mod memory;
 mod options;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod signals;
 mod sql_error;
 mod sqlite;
@@ -32,6 +34,8 @@ pub use group_commit::GroupCommit;
 pub use inline::Inline;
 pub use memory::{MemoryBackend, MemoryStore};
 pub use options::StoreOptions;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use signals::EndingWatch;
 pub use sqlite::{SqliteBackend, SqliteOptions, SqliteReader, SqliteStore, Synchronous};
 pub use types::*;

@@ -14,6 +14,11 @@ use hydra_protocol::{
     Backoff, Command, Ending, Epoch, Kind, Reference, Rejection, Release, Reply, Settlement, Span, StepNo, Time, Wake,
 };
 
+#[cfg(feature = "postgres")]
+#[allow(dead_code, reason = "each test binary needs another part of it")]
+#[path = "../postgres/server.rs"]
+pub mod server;
+
 /// What a store must offer to be judged: the contract, and a way to look at the user's own tables.
 pub trait Subject: Store {
     fn run<'a>(&'a self, statements: &'a [&'a str]) -> BoxFuture<'a, Result<(), StoreError>>;
@@ -38,6 +43,16 @@ impl<B: Backend> Subject for GroupCommit<B> {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl Subject for hydra_engine::store::PostgresStore {
+    fn run<'a>(&'a self, statements: &'a [&'a str]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.execute(statements))
+    }
+    fn look<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Vec<Vec<Value>>, StoreError>> {
+        Box::pin(self.query(sql, &[]))
+    }
+}
+
 /// The stores that are judged.
 #[derive(Clone, Copy)]
 pub enum Which {
@@ -47,6 +62,18 @@ pub enum Which {
     MemoryGroupCommit,
     SqliteInline,
     SqliteGroupCommit,
+    #[cfg(feature = "postgres")]
+    Postgres,
+}
+
+impl Which {
+    /// Whether the user's tables are PostgreSQL's: their SQL is another.
+    pub fn is_postgres(self) -> bool {
+        #[cfg(feature = "postgres")]
+        return matches!(self, Which::Postgres);
+        #[cfg(not(feature = "postgres"))]
+        false
+    }
 }
 
 /// One store, by two handles. In memory both are the same one.
@@ -97,6 +124,12 @@ impl Fixture {
                 Arc::new(GroupCommit::over(file(), options()).unwrap()),
                 Arc::new(GroupCommit::over(file(), options()).unwrap()),
             ),
+            #[cfg(feature = "postgres")]
+            Which::Postgres => {
+                let mut server = hydra_engine::store::PostgresOptions::at(server::database());
+                server.clock = Some(Arc::new(clock.clone()));
+                (Arc::new(server.open(options()).unwrap()), Arc::new(server.open(options()).unwrap()))
+            }
         };
         Fixture { a, b, clock, _folder: Some(folder) }
     }

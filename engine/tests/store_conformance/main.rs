@@ -16,6 +16,8 @@ macro_rules! judge {
         judge!(@store memory_group_commit MemoryGroupCommit $($group: $($sentence)*;)*);
         judge!(@store sqlite_inline SqliteInline $($group: $($sentence)*;)*);
         judge!(@store sqlite_group_commit SqliteGroupCommit $($group: $($sentence)*;)*);
+        #[cfg(feature = "postgres")]
+        judge!(@store postgres Postgres $($group: $($sentence)*;)*);
     };
     (@store $store:ident $which:ident $($group:ident: $($sentence:ident)*;)*) => {
         mod $store {

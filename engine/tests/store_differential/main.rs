@@ -1,4 +1,4 @@
-//! Random commands, sent to the core over rows in a map, to the store in memory and to the one in SQLite: answers and
+//! Random commands, sent to the core over rows in a map, to the store in memory and to one in a database: answers and
 //! rows must be equal after each of them.
 
 #[path = "../store_conformance/harness.rs"]
@@ -24,11 +24,32 @@ use model::Model;
 use ops::{Op, What, ops};
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRunner};
 
+/// Which database is compared.
+#[derive(Clone, Copy)]
+enum Database {
+    Sqlite,
+    #[cfg(feature = "postgres")]
+    Postgres,
+}
+
+/// A store in the one database of this test, emptied.
+#[cfg(feature = "postgres")]
+fn postgres(clock: &ManualClock, options: StoreOptions) -> Box<dyn Store> {
+    // One for each test: they run side by side.
+    thread_local!(static URL: String = harness::server::database());
+    let url = &URL.with(String::clone);
+    let mut server = hydra_engine::store::PostgresOptions::at(url);
+    server.clock = Some(Arc::new(clock.clone()));
+    let store = server.open(options).unwrap();
+    harness::server::sql(url, &["TRUNCATE hydra.executions RESTART IDENTITY CASCADE"]);
+    Box::new(store)
+}
+
 /// Two stores beside the model.
 struct Beside {
     model: Model,
     memory: Inline<MemoryBackend>,
-    sqlite: Box<dyn Store>,
+    database: Box<dyn Store>,
     clock: ManualClock,
     _folder: tempfile::TempDir,
 }
@@ -43,7 +64,7 @@ macro_rules! same {
 }
 
 impl Beside {
-    fn new(rules: Rules) -> Self {
+    fn new(rules: Rules, which: Database) -> Self {
         let clock = ManualClock::at(at(0));
         let folder = tempfile::tempdir().unwrap();
         let options = || StoreOptions { rules, clock: Arc::new(clock.clone()), ..StoreOptions::default() };
@@ -52,7 +73,11 @@ impl Beside {
         Beside {
             model: Model::default(),
             memory: Inline::over(MemoryBackend::default(), options()),
-            sqlite: Box::new(Inline::over(file.open_backend().unwrap(), options())),
+            database: match which {
+                Database::Sqlite => Box::new(Inline::over(file.open_backend().unwrap(), options())),
+                #[cfg(feature = "postgres")]
+                Database::Postgres => postgres(&clock, options()),
+            },
             clock,
             _folder: folder,
         }
@@ -74,12 +99,12 @@ impl Beside {
                 let lease = Span::from_millis(*lease_ms);
                 let request = ClaimRequest { limit: *limit, lease, ..harness::claim("w") };
                 let memory = self.memory.claim(request.clone()).await.map_err(|error| error.to_string())?;
-                let sqlite = self.sqlite.claim(request).await.map_err(|error| error.to_string())?;
-                same!(memory, sqlite, "claims of memory and sqlite");
+                let database = self.database.claim(request).await.map_err(|error| error.to_string())?;
+                same!(memory, database, "claims of memory and the database");
                 let (claimed, ended) = self.model.claim(*limit, lease, now);
-                let keys: Vec<_> = sqlite.claimed.iter().map(|claimed| claimed.key.0).collect();
-                same!((claimed, ended), (keys, sqlite.ended), "claims of the model and the stores");
-                for claimed in &sqlite.claimed {
+                let keys: Vec<_> = database.claimed.iter().map(|claimed| claimed.key.0).collect();
+                same!((claimed, ended), (keys, database.ended), "claims of the model and the stores");
+                for claimed in &database.claimed {
                     note(format!("Claimed, journal of {}", claimed.journal.len().min(2)));
                     let row = self.model.row(Some(claimed.key.0)).unwrap();
                     same!(claimed.epoch, row.epoch, "epoch");
@@ -99,10 +124,10 @@ impl Beside {
                 }
                 let request = HeartbeatRequest { leases, lease };
                 let memory = self.memory.heartbeat(request.clone()).await.unwrap();
-                let sqlite = self.sqlite.heartbeat(request).await.unwrap();
+                let database = self.database.heartbeat(request).await.unwrap();
                 expected.iter().for_each(|decision| note(kind_of(decision)));
-                same!(memory, sqlite, "heartbeats of memory and sqlite");
-                same!(expected, sqlite.decisions, "heartbeats of the model and the stores");
+                same!(memory, database, "heartbeats of memory and the database");
+                same!(expected, database.decisions, "heartbeats of the model and the stores");
             }
             Op::Command { execution, step, epochs_back, attempt, what } => {
                 let epoch = self.epoch(*execution, *epochs_back);
@@ -154,16 +179,16 @@ impl Beside {
         let expected = self.model.command(execution, step, input, &request.command, self.clock.now_ms());
         note(kind_of(&expected));
         let memory = self.memory.command(request.clone()).await.map_err(|error| format!("memory: {error}"))?;
-        let sqlite = self.sqlite.command(request).await.map_err(|error| format!("sqlite: {error}"))?;
-        same!(memory, sqlite, "answers of memory and sqlite");
-        same!(expected, sqlite.decision, "answers of the model and the stores");
+        let database = self.database.command(request).await.map_err(|error| format!("database: {error}"))?;
+        same!(memory, database, "answers of memory and the database");
+        same!(expected, database.decision, "answers of the model and the stores");
         Ok(())
     }
 
     /// A body that commits or is dropped. If it is dropped, nothing has happened.
     async fn body(&mut self, execution: u8, step: u32, commit: bool, request: CommandRequest) -> Result<(), String> {
         let value = request.payload.value.clone().unwrap_or_default();
-        let stores: [&dyn Store; 2] = [&self.memory, &*self.sqlite];
+        let stores: [&dyn Store; 2] = [&self.memory, &*self.database];
         let mut answers = Vec::new();
         for store in stores {
             answers.push(match store.transact(request.clone()).await.map_err(|error| error.to_string())? {
@@ -172,7 +197,7 @@ impl Beside {
                 Transact::Open(_) => None,
             });
         }
-        same!(answers[0], answers[1], "bodies of memory and sqlite");
+        same!(answers[0], answers[1], "bodies of memory and the database");
         let dropped = answers[1].is_none();
         note(if dropped { "body dropped".into() } else { "body answered".into() });
         if !dropped {
@@ -188,21 +213,21 @@ impl Beside {
     async fn compare(&self) -> Result<(), String> {
         let all = ListFilter::default();
         let memory = self.memory.list(all.clone()).await.map_err(|error| error.to_string())?;
-        let sqlite = self.sqlite.list(all).await.map_err(|error| error.to_string())?;
-        same!(memory, sqlite, "executions of memory and sqlite");
-        let rows: Vec<_> = sqlite.iter().rev().map(|view| (view.key.0, view.row)).collect();
+        let database = self.database.list(all).await.map_err(|error| error.to_string())?;
+        same!(memory, database, "executions of memory and the database");
+        let rows: Vec<_> = database.iter().rev().map(|view| (view.key.0, view.row)).collect();
         let expected: Vec<_> = self.model.executions.iter().map(|(key, (_, _, row))| (*key, *row)).collect();
         same!(expected, rows, "executions of the model and the stores");
         for (key, row) in rows {
             let memory = self.memory.history(ExecutionKey(key)).await.map_err(|error| error.to_string())?;
-            let sqlite = self.sqlite.history(ExecutionKey(key)).await.map_err(|error| error.to_string())?;
-            same!(memory, sqlite, "histories of memory and sqlite");
-            let steps: Vec<_> = sqlite.steps.iter().map(|view| (view.step.no.0, view.step.row)).collect();
+            let database = self.database.history(ExecutionKey(key)).await.map_err(|error| error.to_string())?;
+            same!(memory, database, "histories of memory and the database");
+            let steps: Vec<_> = database.steps.iter().map(|view| (view.step.no.0, view.step.row)).collect();
             same!(self.steps(key), steps, "steps of the model and the stores");
             let mut orders: Vec<_> = steps.iter().filter_map(|(_, step)| step.settled()).map(|(at, _)| at).collect();
             orders.sort_unstable();
             invariants::check_orders(&row, orders.into_iter()).map_err(|broken| broken.to_string())?;
-            let leases = sqlite.leases.iter().map(|lease| lease.epoch.0);
+            let leases = database.leases.iter().map(|lease| lease.epoch.0);
             same!(leases.collect::<Vec<_>>(), (1..=row.epoch.0).collect::<Vec<_>>(), "leases");
         }
         Ok(())
@@ -251,14 +276,16 @@ fn kind_of(decision: &Result<Reply, Rejection>) -> String {
 }
 
 /// Runs random sequences against stores that go by `rules`, and answers with what was seen, or the first difference.
-fn compare(rules: Rules, cases: u32) -> Result<BTreeSet<String>, String> {
-    let config = Config { cases, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+fn compare(rules: Rules, cases: u32, which: Database) -> Result<BTreeSet<String>, String> {
+    // Fewer cases, and less shrinking, where each command is several round trips to a server.
+    let max_shrink_iters = if cases < 200 { 20 } else { 300 };
+    let config = Config { cases, failure_persistence: None, max_shrink_iters, ..Config::default() };
     // The same sequences every time: a difference found once is found by everybody.
     let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     SEEN.take();
     let run = runner.run(&ops(), |ops| {
-        let mut beside = Beside::new(rules);
+        let mut beside = Beside::new(rules, which);
         runtime.block_on(async {
             for op in &ops {
                 beside.apply(op).await.map_err(|difference| TestCaseError::fail(format!("at {op:?}: {difference}")))?;
@@ -271,7 +298,7 @@ fn compare(rules: Rules, cases: u32) -> Result<BTreeSet<String>, String> {
 
 #[test]
 fn every_store_is_equal_to_the_core_over_plain_rows() {
-    let seen = compare(&Reference, 200).unwrap_or_else(|difference| panic!("{difference}"));
+    let seen = compare(&Reference, 200, Database::Sqlite).unwrap_or_else(|difference| panic!("{difference}"));
     // The sequences go everywhere: otherwise equality means little.
     for goal in [
         "Started",
@@ -354,9 +381,22 @@ mod wrong {
     }
 }
 
+#[cfg(feature = "postgres")]
+#[test]
+fn postgresql_is_equal_to_the_core_over_plain_rows() {
+    let seen = compare(&Reference, 40, Database::Postgres).unwrap_or_else(|difference| panic!("{difference}"));
+    assert!(seen.contains("Reopened") && seen.contains("body answered"), "{seen:?}");
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn postgresql_with_wrong_rules_is_told_apart() {
+    assert!(compare(&wrong::Unfenced, 20, Database::Postgres).is_err());
+}
+
 #[test]
 fn a_store_with_wrong_rules_is_told_apart() {
     for rules in [&wrong::Unfenced as Rules, &wrong::Tireless, &wrong::Stuck] {
-        assert!(compare(rules, 200).is_err());
+        assert!(compare(rules, 200, Database::Sqlite).is_err());
     }
 }

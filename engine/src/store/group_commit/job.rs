@@ -29,7 +29,7 @@ impl<Q, A> Job<Q, A> {
 
     /// Does it. An error if the transaction must be undone: a corrupt row is told to who asked for it, and to nobody
     /// else.
-    fn run(&mut self, work: impl FnOnce(&Q) -> Result<A, StoreError>) -> Result<(), StoreError> {
+    pub fn run(&mut self, work: impl FnOnce(&Q) -> Result<A, StoreError>) -> Result<(), StoreError> {
         let done = work(&self.request);
         let undo = match &done {
             Ok(_) | Err(StoreError::Corrupt { .. }) => Ok(()),
@@ -40,7 +40,7 @@ impl<Q, A> Job<Q, A> {
     }
 
     /// Tells what came of it, or that nothing did. Who asked may be gone.
-    fn answer(self, failure: Option<&StoreError>) {
+    pub fn answer(self, failure: Option<&StoreError>) {
         let done = match (failure, self.done) {
             (Some(failure), Some(Ok(_)) | None) => Err(failure.clone()),
             (_, Some(done)) => done,

@@ -1,7 +1,7 @@
 //! A driver that commits what all tasks ask for together: one thread writes, and each answer is sent after its commit.
 
 mod body;
-mod job;
+pub(super) mod job;
 mod queue;
 mod sync;
 mod writer;

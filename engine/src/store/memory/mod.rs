@@ -10,7 +10,8 @@ use std::time::Instant;
 use hydra_protocol::{Epoch, Execution, Step, StepNo, Time};
 
 use super::backend::{
-    Backend, Candidate, Checkpoint, DueSource, ExecutionUpdate, Field, Identity, NewExecution, NewStep, StepUpdate,
+    Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Field, Identity, NewExecution, NewStep,
+    StepUpdate,
 };
 use super::user_sql::UserSql;
 use super::{ExecutionKey, Inline, JournalStep, LeaseView, StoreError, StoreOptions, Target, Value};
@@ -70,53 +71,7 @@ impl MemoryBackend {
     }
 }
 
-impl Backend for MemoryBackend {
-    type Reader = MemoryBackend;
-
-    fn begin(&mut self) -> Result<(), StoreError> {
-        self.user_control("BEGIN")?;
-        self.in_transaction = true;
-        Ok(())
-    }
-
-    fn commit(&mut self) -> Result<(), StoreError> {
-        self.user_control("COMMIT")?;
-        self.tables.forget_undo();
-        self.in_transaction = false;
-        Ok(())
-    }
-
-    fn rollback(&mut self) {
-        if let Some(user) = &mut self.user {
-            user.rollback();
-        }
-        self.tables.undo_to(0);
-        self.in_transaction = false;
-        self.savepoint = None;
-    }
-
-    fn in_transaction(&self) -> bool {
-        self.in_transaction && self.user.as_ref().is_none_or(UserSql::in_transaction)
-    }
-
-    fn savepoint(&mut self) -> Result<(), StoreError> {
-        self.savepoint = Some(self.tables.mark());
-        self.user_control("SAVEPOINT body")
-    }
-
-    fn release(&mut self) -> Result<(), StoreError> {
-        self.savepoint = None;
-        self.user_control("RELEASE body")
-    }
-
-    fn rollback_to(&mut self) -> Result<(), StoreError> {
-        if let Some(mark) = self.savepoint.take() {
-            self.tables.undo_to(mark);
-        }
-        self.user_control("ROLLBACK TO body")?;
-        self.user_control("RELEASE body")
-    }
-
+impl EngineRows for MemoryBackend {
     fn find(&mut self, target: &Target) -> Result<Option<(ExecutionKey, Execution)>, StoreError> {
         let key = match target {
             Target::Key(key) => Some(key.0),
@@ -167,43 +122,6 @@ impl Backend for MemoryBackend {
 
     fn journal(&mut self, key: ExecutionKey, _owner: &Execution) -> Result<Vec<JournalStep>, StoreError> {
         Ok(self.steps(key).map(|(no, record)| journal_step(no, record)).collect())
-    }
-
-    fn due(
-        &mut self,
-        namespace: &str,
-        source: DueSource<'_>,
-        now: Time,
-        after: Option<Candidate>,
-        limit: usize,
-    ) -> Result<Vec<Candidate>, StoreError> {
-        let (from_time, from_key) = after.map_or((Time::default(), i64::MIN), |after| (after.due_at, after.key.0));
-        let namespace = namespace.to_owned();
-        let candidate = |due_at, key| Candidate { due_at, key: ExecutionKey(key) };
-        Ok(match source {
-            DueSource::Workflow(workflow) => {
-                let workflow = Arc::<str>::from(workflow);
-                let from = (namespace.clone(), Arc::clone(&workflow), from_time, from_key);
-                let to = (namespace, workflow, now, i64::MAX);
-                let due = self.tables.due().range((Bound::Excluded(from), Bound::Included(to)));
-                due.take(limit).map(|(_, _, due_at, key)| candidate(*due_at, *key)).collect()
-            }
-            DueSource::Overdue => {
-                let from = (namespace.clone(), from_time, from_key);
-                let due =
-                    self.tables.deadlines().range((Bound::Excluded(from), Bound::Included((namespace, now, i64::MAX))));
-                due.take(limit).map(|(_, deadline, key)| candidate(*deadline, *key)).collect()
-            }
-        })
-    }
-
-    fn next_due(&mut self, namespace: &str, workflow: &str, after: Option<Time>) -> Result<Option<Time>, StoreError> {
-        let workflow = Arc::<str>::from(workflow);
-        let (from, from_key) = after.map_or((Time::default(), i64::MIN), |after| (after, i64::MAX));
-        let from = (namespace.to_owned(), Arc::clone(&workflow), from, from_key);
-        let to = (namespace.to_owned(), workflow, Time::MAX, i64::MAX);
-        let mut due = self.tables.due().range((Bound::Excluded(from), Bound::Included(to)));
-        Ok(due.next().map(|(_, _, due_at, _)| *due_at))
     }
 
     fn insert_execution(&mut self, new: NewExecution<'_>) -> Result<ExecutionKey, StoreError> {
@@ -289,6 +207,91 @@ impl Backend for MemoryBackend {
         let lease = lease.ok_or_else(|| missing(format!("lease {} of execution {}", epoch.0, key.0)))?;
         self.tables.put_lease(pair, LeaseView { ended_at: Some(at), ..lease });
         Ok(())
+    }
+}
+
+impl Backend for MemoryBackend {
+    type Reader = MemoryBackend;
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        self.user_control("BEGIN")?;
+        self.in_transaction = true;
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        self.user_control("COMMIT")?;
+        self.tables.forget_undo();
+        self.in_transaction = false;
+        Ok(())
+    }
+
+    fn rollback(&mut self) {
+        if let Some(user) = &mut self.user {
+            user.rollback();
+        }
+        self.tables.undo_to(0);
+        self.in_transaction = false;
+        self.savepoint = None;
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.in_transaction && self.user.as_ref().is_none_or(UserSql::in_transaction)
+    }
+
+    fn savepoint(&mut self) -> Result<(), StoreError> {
+        self.savepoint = Some(self.tables.mark());
+        self.user_control("SAVEPOINT body")
+    }
+
+    fn release(&mut self) -> Result<(), StoreError> {
+        self.savepoint = None;
+        self.user_control("RELEASE body")
+    }
+
+    fn rollback_to(&mut self) -> Result<(), StoreError> {
+        if let Some(mark) = self.savepoint.take() {
+            self.tables.undo_to(mark);
+        }
+        self.user_control("ROLLBACK TO body")?;
+        self.user_control("RELEASE body")
+    }
+
+    fn due(
+        &mut self,
+        namespace: &str,
+        source: DueSource<'_>,
+        now: Time,
+        after: Option<Candidate>,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, StoreError> {
+        let (from_time, from_key) = after.map_or((Time::default(), i64::MIN), |after| (after.due_at, after.key.0));
+        let namespace = namespace.to_owned();
+        let candidate = |due_at, key| Candidate { due_at, key: ExecutionKey(key) };
+        Ok(match source {
+            DueSource::Workflow(workflow) => {
+                let workflow = Arc::<str>::from(workflow);
+                let from = (namespace.clone(), Arc::clone(&workflow), from_time, from_key);
+                let to = (namespace, workflow, now, i64::MAX);
+                let due = self.tables.due().range((Bound::Excluded(from), Bound::Included(to)));
+                due.take(limit).map(|(_, _, due_at, key)| candidate(*due_at, *key)).collect()
+            }
+            DueSource::Overdue => {
+                let from = (namespace.clone(), from_time, from_key);
+                let due =
+                    self.tables.deadlines().range((Bound::Excluded(from), Bound::Included((namespace, now, i64::MAX))));
+                due.take(limit).map(|(_, deadline, key)| candidate(*deadline, *key)).collect()
+            }
+        })
+    }
+
+    fn next_due(&mut self, namespace: &str, workflow: &str, after: Option<Time>) -> Result<Option<Time>, StoreError> {
+        let workflow = Arc::<str>::from(workflow);
+        let (from, from_key) = after.map_or((Time::default(), i64::MIN), |after| (after, i64::MAX));
+        let from = (namespace.to_owned(), Arc::clone(&workflow), from, from_key);
+        let to = (namespace.to_owned(), workflow, Time::MAX, i64::MAX);
+        let mut due = self.tables.due().range((Bound::Excluded(from), Bound::Included(to)));
+        Ok(due.next().map(|(_, _, due_at, _)| *due_at))
     }
 
     fn set_deadline(&mut self, deadline: Option<Instant>) {

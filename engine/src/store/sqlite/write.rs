@@ -8,50 +8,12 @@ use rusqlite::{ErrorCode, Row, params};
 use super::rows::{self, execution_columns, ms, step_columns};
 use super::{SqliteBackend, SqliteReader};
 use crate::store::backend::{
-    Backend, Candidate, Checkpoint, DueSource, ExecutionUpdate, Field, Identity, NewExecution, NewStep, StepUpdate,
+    Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Field, Identity, NewExecution, NewStep,
+    StepUpdate,
 };
 use crate::store::{ExecutionId, ExecutionKey, JournalStep, StoreError, Target, Value, sql_error};
 
-impl Backend for SqliteBackend {
-    type Reader = SqliteReader;
-
-    fn begin(&mut self) -> Result<(), StoreError> {
-        // Immediate: rows that are read now must not change before they are written. A deferred transaction would read
-        // a snapshot, and fail when it turns to writing after another process has.
-        self.sql.control("BEGIN IMMEDIATE")
-    }
-
-    fn commit(&mut self) -> Result<(), StoreError> {
-        let mut statement = self.sql.connection().prepare_cached("COMMIT").map_err(sql_error::of)?;
-        statement.execute([]).map(drop).map_err(|error| match error.sqlite_error_code() {
-            // Its last frames may have reached the log though the disk did not say so: a later recovery would find
-            // them there, unless another commit has overwritten them before.
-            Some(ErrorCode::SystemIoFailure) => StoreError::Unknown(error.to_string()),
-            _ => sql_error::of(error),
-        })
-    }
-
-    fn rollback(&mut self) {
-        self.sql.rollback();
-    }
-
-    fn in_transaction(&self) -> bool {
-        self.sql.in_transaction()
-    }
-
-    fn savepoint(&mut self) -> Result<(), StoreError> {
-        self.sql.control("SAVEPOINT body")
-    }
-
-    fn release(&mut self) -> Result<(), StoreError> {
-        self.sql.control("RELEASE body")
-    }
-
-    fn rollback_to(&mut self) -> Result<(), StoreError> {
-        self.sql.control("ROLLBACK TO body")?;
-        self.sql.control("RELEASE body")
-    }
-
+impl EngineRows for SqliteBackend {
     fn find(&mut self, target: &Target) -> Result<Option<(ExecutionKey, Execution)>, StoreError> {
         let read = |row: &Row<'_>| {
             let key = ExecutionKey(row.get(rows::EXECUTION_COLUMNS).map_err(sql_error::of)?);
@@ -160,49 +122,6 @@ impl Backend for SqliteBackend {
             ),
             [key.0],
             |row| rows::journal_step(key, owner, row),
-        )
-    }
-
-    fn due(
-        &mut self,
-        namespace: &str,
-        source: DueSource<'_>,
-        now: Time,
-        after: Option<Candidate>,
-        limit: usize,
-    ) -> Result<Vec<Candidate>, StoreError> {
-        let (from, from_key) = after.map_or((0, i64::MIN), |after| (ms(after.due_at), after.key.0));
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let read = |row: &Row<'_>| {
-            let read = || -> rusqlite::Result<_> {
-                Ok(Candidate { due_at: rows::time(row, 0)?, key: ExecutionKey(row.get(1)?) })
-            };
-            read().map_err(|error| rows::column("an entry of the index of due times".into(), error))
-        };
-        match source {
-            DueSource::Workflow(workflow) => self.all(
-                "SELECT due_at, seq FROM hydra_executions \
-                 WHERE namespace = ?1 AND workflow = ?2 AND due_at <= ?3 AND (due_at, seq) > (?4, ?5) \
-                 ORDER BY due_at, seq LIMIT ?6",
-                params![namespace, workflow, ms(now), from, from_key, limit],
-                read,
-            ),
-            DueSource::Overdue => self.all(
-                "SELECT deadline, seq FROM hydra_executions \
-                 WHERE namespace = ?1 AND due_at IS NOT NULL AND deadline <= ?2 AND (deadline, seq) > (?3, ?4) \
-                 ORDER BY deadline, seq LIMIT ?5",
-                params![namespace, ms(now), from, from_key, limit],
-                read,
-            ),
-        }
-    }
-
-    fn next_due(&mut self, namespace: &str, workflow: &str, after: Option<Time>) -> Result<Option<Time>, StoreError> {
-        self.first(
-            "SELECT due_at FROM hydra_executions WHERE namespace = ?1 AND workflow = ?2 AND due_at > ?3 \
-             ORDER BY due_at LIMIT 1",
-            params![namespace, workflow, after.map_or(-1, ms)],
-            |row| rows::time(row, 0).map_err(sql_error::of),
         )
     }
 
@@ -349,6 +268,90 @@ impl Backend for SqliteBackend {
             "UPDATE hydra_leases SET ended_at = ?3 WHERE execution = ?1 AND epoch = ?2",
             params![key.0, epoch.0, ms(at)],
             || format!("lease {} of {}", epoch.0, rows::execution_name(key)),
+        )
+    }
+}
+
+impl Backend for SqliteBackend {
+    type Reader = SqliteReader;
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        // Immediate: rows that are read now must not change before they are written. A deferred transaction would read
+        // a snapshot, and fail when it turns to writing after another process has.
+        self.sql.control("BEGIN IMMEDIATE")
+    }
+
+    fn commit(&mut self) -> Result<(), StoreError> {
+        let mut statement = self.sql.connection().prepare_cached("COMMIT").map_err(sql_error::of)?;
+        statement.execute([]).map(drop).map_err(|error| match error.sqlite_error_code() {
+            // Its last frames may have reached the log though the disk did not say so: a later recovery would find
+            // them there, unless another commit has overwritten them before.
+            Some(ErrorCode::SystemIoFailure) => StoreError::Unknown(error.to_string()),
+            _ => sql_error::of(error),
+        })
+    }
+
+    fn rollback(&mut self) {
+        self.sql.rollback();
+    }
+
+    fn in_transaction(&self) -> bool {
+        self.sql.in_transaction()
+    }
+
+    fn savepoint(&mut self) -> Result<(), StoreError> {
+        self.sql.control("SAVEPOINT body")
+    }
+
+    fn release(&mut self) -> Result<(), StoreError> {
+        self.sql.control("RELEASE body")
+    }
+
+    fn rollback_to(&mut self) -> Result<(), StoreError> {
+        self.sql.control("ROLLBACK TO body")?;
+        self.sql.control("RELEASE body")
+    }
+
+    fn due(
+        &mut self,
+        namespace: &str,
+        source: DueSource<'_>,
+        now: Time,
+        after: Option<Candidate>,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, StoreError> {
+        let (from, from_key) = after.map_or((0, i64::MIN), |after| (ms(after.due_at), after.key.0));
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let read = |row: &Row<'_>| {
+            let read = || -> rusqlite::Result<_> {
+                Ok(Candidate { due_at: rows::time(row, 0)?, key: ExecutionKey(row.get(1)?) })
+            };
+            read().map_err(|error| rows::column("an entry of the index of due times".into(), error))
+        };
+        match source {
+            DueSource::Workflow(workflow) => self.all(
+                "SELECT due_at, seq FROM hydra_executions \
+                 WHERE namespace = ?1 AND workflow = ?2 AND due_at <= ?3 AND (due_at, seq) > (?4, ?5) \
+                 ORDER BY due_at, seq LIMIT ?6",
+                params![namespace, workflow, ms(now), from, from_key, limit],
+                read,
+            ),
+            DueSource::Overdue => self.all(
+                "SELECT deadline, seq FROM hydra_executions \
+                 WHERE namespace = ?1 AND due_at IS NOT NULL AND deadline <= ?2 AND (deadline, seq) > (?3, ?4) \
+                 ORDER BY deadline, seq LIMIT ?5",
+                params![namespace, ms(now), from, from_key, limit],
+                read,
+            ),
+        }
+    }
+
+    fn next_due(&mut self, namespace: &str, workflow: &str, after: Option<Time>) -> Result<Option<Time>, StoreError> {
+        self.first(
+            "SELECT due_at FROM hydra_executions WHERE namespace = ?1 AND workflow = ?2 AND due_at > ?3 \
+             ORDER BY due_at LIMIT 1",
+            params![namespace, workflow, after.map_or(-1, ms)],
+            |row| rows::time(row, 0).map_err(sql_error::of),
         )
     }
 

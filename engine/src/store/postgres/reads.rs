@@ -1,0 +1,153 @@
+//! Rows for people and clients, on connections that write nothing and wait for no lock.
+
+use hydra_protocol::Epoch;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::connect::Connection;
+use super::fault::Fault;
+use super::rows::{self, EXECUTION_COLUMNS, STEP_COLUMNS, column, execution_columns, step_columns};
+use crate::store::{
+    ExecutionId, ExecutionKey, ExecutionView, HistoryView, LeaseView, ListFilter, StepView, StoreError,
+};
+
+/// Reads what [`execution_view`] makes of it.
+macro_rules! select_views {
+    ($where:literal) => {
+        concat!(
+            "SELECT ",
+            execution_columns!(),
+            ", seq, namespace, id, workflow, worker, started_at, ended_at, input, output, error \
+             FROM hydra.executions JOIN hydra.payloads ON execution = seq ",
+            $where
+        )
+    };
+}
+
+const VIEW: &str = select_views!("WHERE namespace = $1 AND id = $2");
+const LIST: &str = select_views!(
+    "WHERE seq < $1 AND ($2::text IS NULL OR namespace = $2) AND ($3::text IS NULL OR workflow = $3) \
+     AND ($4::text IS NULL OR status = $4) AND ($5::text IS NULL OR starts_with(id, $5)) ORDER BY seq DESC LIMIT $6"
+);
+const OWNER: &str = concat!("SELECT ", execution_columns!(), " FROM hydra.executions WHERE seq = $1");
+const STEPS: &str = concat!(
+    "SELECT ",
+    step_columns!(),
+    ", name, output, error, input, begun_at, settled_at FROM hydra.steps WHERE execution = $1 ORDER BY step"
+);
+const LEASES: &str = "SELECT epoch, worker, claimed_at, ended_at FROM hydra.leases WHERE execution = $1 ORDER BY 1";
+
+/// What is read.
+pub trait Read: Send + Sync + 'static {
+    type Answer: Send + 'static;
+
+    /// Reads it, outside of any transaction.
+    fn read(&self, connection: &mut Connection) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
+}
+
+/// See [`crate::store::Store::execution`].
+pub struct View(pub ExecutionId);
+
+/// See [`crate::store::Store::history`].
+pub struct History(pub ExecutionKey);
+
+/// See [`crate::store::Store::list`].
+pub struct List(pub ListFilter);
+
+impl Read for View {
+    type Answer = Option<ExecutionView>;
+
+    async fn read(&self, connection: &mut Connection) -> Result<Self::Answer, Fault> {
+        let rows = query(connection, VIEW, &[&self.0.namespace, &self.0.id]).await?;
+        Ok(rows.first().map(execution_view).transpose()?)
+    }
+}
+
+impl Read for List {
+    type Answer = Vec<ExecutionView>;
+
+    async fn read(&self, connection: &mut Connection) -> Result<Self::Answer, Fault> {
+        let ListFilter { namespace, workflow, status, id_prefix, before, .. } = &self.0;
+        let before = before.map_or(i64::MAX, |key| key.0);
+        let limit = i64::try_from(self.0.limit_or_default()).unwrap_or(i64::MAX);
+        let rows = query(connection, LIST, &[&before, namespace, workflow, status, id_prefix, &limit]).await?;
+        Ok(rows.iter().map(execution_view).collect::<Result<_, _>>()?)
+    }
+}
+
+impl Read for History {
+    type Answer = HistoryView;
+
+    async fn read(&self, connection: &mut Connection) -> Result<Self::Answer, Fault> {
+        // One snapshot for all three.
+        connection.client.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?;
+        let read = self.read_snapshot(connection).await;
+        if !connection.rollback().await && read.is_ok() {
+            return Err(Fault::connection("the connection broke after a read"));
+        }
+        read
+    }
+}
+
+impl History {
+    async fn read_snapshot(&self, connection: &mut Connection) -> Result<HistoryView, Fault> {
+        let key = self.0;
+        let owner = query(connection, OWNER, &[&key.0]).await?;
+        let Some(owner) = owner.first() else { return Ok(HistoryView::default()) };
+        let owner = rows::execution(key, owner)?;
+        let steps = query(connection, STEPS, &[&key.0]).await?;
+        let leases = query(connection, LEASES, &[&key.0]).await?;
+        let steps = steps.iter().map(|row| {
+            let step = rows::journal_step(key, &owner, row)?;
+            let (at, name) = (STEP_COLUMNS + 3, || rows::step_name(key, step.no));
+            Ok(StepView {
+                input: column(row, at, name)?,
+                begun_at: rows::time(row, at + 1, name)?,
+                settled_at: rows::optional_time(row, at + 2, name)?,
+                step,
+            })
+        });
+        let leases = leases.iter().map(|row| {
+            let name = || format!("hydra.leases.execution = {}", key.0);
+            let epoch: i64 = column(row, 0, name)?;
+            let epoch = u32::try_from(epoch).map_err(|_| rows::corrupt(name(), format!("epoch {epoch}")))?;
+            Ok(LeaseView {
+                epoch: Epoch(epoch),
+                worker: column(row, 1, name)?,
+                claimed_at: rows::time(row, 2, name)?,
+                ended_at: rows::optional_time(row, 3, name)?,
+            })
+        });
+        Ok(HistoryView {
+            steps: steps.collect::<Result<_, StoreError>>()?,
+            leases: leases.collect::<Result<_, StoreError>>()?,
+        })
+    }
+}
+
+async fn query(
+    connection: &mut Connection,
+    sql: &'static str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, Fault> {
+    let statement = connection.prepare(sql).await?;
+    Ok(connection.client.query(&statement, params).await?)
+}
+
+fn execution_view(row: &Row) -> Result<ExecutionView, StoreError> {
+    let at = EXECUTION_COLUMNS;
+    let key = ExecutionKey(column(row, at, || "hydra.executions".into())?);
+    let name = || rows::execution_name(key);
+    Ok(ExecutionView {
+        key,
+        row: rows::execution(key, row)?,
+        id: ExecutionId { namespace: column(row, at + 1, name)?, id: column(row, at + 2, name)? },
+        workflow: column(row, at + 3, name)?,
+        worker: column(row, at + 4, name)?,
+        started_at: rows::time(row, at + 5, name)?,
+        ended_at: rows::optional_time(row, at + 6, name)?,
+        input: column(row, at + 7, name)?,
+        output: column(row, at + 8, name)?,
+        error: column(row, at + 9, name)?,
+    })
+}

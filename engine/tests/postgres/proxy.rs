@@ -1,0 +1,99 @@
+//! A relay between a store and its server that cuts the connection at a moment of the test's choice.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+
+/// When a connection is cut, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    Never,
+    /// The transaction has begun, and the server was told so.
+    AfterBegin,
+    /// The store has sent its COMMIT, and the server never gets it.
+    BeforeCommit,
+    /// The server has committed, and the store never hears of it.
+    AfterCommit,
+}
+
+/// The relay.
+pub struct Proxy {
+    pub port: u16,
+    cut: Arc<Mutex<Cut>>,
+}
+
+impl Proxy {
+    /// A relay to the server's socket.
+    pub fn to(socket: PathBuf) -> Proxy {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let cut = Arc::new(Mutex::new(Cut::Never));
+        let shared = Arc::clone(&cut);
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = UnixStream::connect(&socket) else { continue };
+                relay(client, server, Arc::clone(&shared));
+            }
+        });
+        Proxy { port, cut }
+    }
+
+    /// Cuts the next connection that comes to that moment.
+    pub fn cut(&self, at: Cut) {
+        *self.cut.lock().unwrap() = at;
+    }
+
+    /// Whether it has been cut.
+    pub fn has_cut(&self) -> bool {
+        *self.cut.lock().unwrap() == Cut::Never
+    }
+}
+
+fn relay(mut client: TcpStream, mut server: UnixStream, cut: Arc<Mutex<Cut>>) {
+    let (mut to_client, mut from_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+    // Of this connection alone: the answer that never arrives.
+    let silent = Arc::new(Mutex::new(false));
+    let deaf = Arc::clone(&silent);
+    std::thread::spawn(move || {
+        let mut buffer = [0; 65_536];
+        while let Ok(read @ 1..) = from_server.read(&mut buffer) {
+            if *deaf.lock().unwrap() || to_client.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+        }
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+    std::thread::spawn(move || {
+        let mut buffer = [0; 65_536];
+        while let Ok(read @ 1..) = client.read(&mut buffer) {
+            let sent = &buffer[..read];
+            let says = |word: &[u8]| sent.windows(word.len()).any(|there| there == word);
+            let mut at = cut.lock().unwrap();
+            let now = match *at {
+                Cut::Never => false,
+                Cut::AfterBegin => says(b"BEGIN;"),
+                Cut::BeforeCommit | Cut::AfterCommit => says(b"COMMIT\0"),
+            };
+            if !now {
+                drop(at);
+                if server.write_all(sent).is_err() {
+                    break;
+                }
+                continue;
+            }
+            let was = std::mem::replace(&mut *at, Cut::Never);
+            drop(at);
+            if was != Cut::BeforeCommit {
+                *silent.lock().unwrap() = true;
+                let _ = server.write_all(sent);
+                // The other thread ends the connection once the server's answer is there.
+                return;
+            }
+            break;
+        }
+        let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+    });
+}
