@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hydra_engine::protocol::{Epoch, Execution, Step, StepNo, Time};
 use hydra_engine::store::backend::{
-    Backend, Candidate, Checkpoint, DueSource, ExecutionUpdate, Identity, NewExecution, NewStep, Reads, StepUpdate,
+    Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Identity, NewExecution, NewStep, Reads,
+    StepUpdate,
 };
 use hydra_engine::store::{
     ExecutionId, ExecutionKey, ExecutionView, HistoryView, JournalStep, LeaseView, ListFilter, StepView, StoreError,
@@ -84,6 +85,88 @@ impl<B: Reads> Reads for Watched<B> {
     }
 }
 
+impl<B: Backend> EngineRows for Watched<B> {
+    fn find(&mut self, target: &Target) -> Result<Option<(ExecutionKey, Execution)>, StoreError> {
+        self.inner.find(target)
+    }
+
+    fn find_step(&mut self, key: ExecutionKey, owner: &Execution, no: StepNo) -> Result<Option<Step>, StoreError> {
+        self.inner.find_step(key, owner, no)
+    }
+
+    fn find_settled(
+        &mut self,
+        key: ExecutionKey,
+        owner: &Execution,
+        order: u32,
+    ) -> Result<Option<(StepNo, Step)>, StoreError> {
+        self.inner.find_settled(key, owner, order)
+    }
+
+    fn open_steps(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<(StepNo, Step)>, StoreError> {
+        self.inner.open_steps(key, owner)
+    }
+
+    fn same_input(&mut self, key: ExecutionKey, workflow: &str, input: &[u8]) -> Result<bool, StoreError> {
+        self.inner.same_input(key, workflow, input)
+    }
+
+    fn checkpoint(&mut self, key: ExecutionKey, no: StepNo) -> Result<Checkpoint, StoreError> {
+        self.inner.checkpoint(key, no)
+    }
+
+    fn identity(&mut self, key: ExecutionKey) -> Result<Identity, StoreError> {
+        self.inner.identity(key)
+    }
+
+    fn journal(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<JournalStep>, StoreError> {
+        let mut journal = self.inner.journal(key, owner)?;
+        let mut notes = self.notes.lock();
+        if let Some(id) = notes.ids.get(&key.0).cloned() {
+            for step in &mut journal {
+                if step.value.is_some() && notes.undecodable.contains(&(id.clone(), step.no.0)) {
+                    step.value = Some(b"{ no JSON".to_vec());
+                    notes.garbled += 1;
+                }
+            }
+        }
+        Ok(journal)
+    }
+
+    fn insert_execution(&mut self, new: NewExecution<'_>) -> Result<ExecutionKey, StoreError> {
+        let id = new.id.id.clone();
+        let key = self.inner.insert_execution(new)?;
+        self.notes.lock().ids.insert(key.0, id.clone());
+        self.note(Write::Started { key: key.0, id });
+        Ok(key)
+    }
+
+    fn update_execution(&mut self, update: ExecutionUpdate<'_>) -> Result<(), StoreError> {
+        self.note(Write::Execution { key: update.key.0, before: *update.before, after: *update.row });
+        self.inner.update_execution(update)
+    }
+
+    fn insert_step(&mut self, new: NewStep<'_>) -> Result<(), StoreError> {
+        self.note(Write::Step { key: new.key.0, no: new.no.0, row: *new.row, value: None });
+        self.inner.insert_step(new)
+    }
+
+    fn update_step(&mut self, update: StepUpdate<'_>) -> Result<(), StoreError> {
+        let value = update.output.map(<[u8]>::to_vec);
+        self.note(Write::Step { key: update.key.0, no: update.no.0, row: *update.row, value });
+        self.inner.update_step(update)
+    }
+
+    fn insert_lease(&mut self, key: ExecutionKey, epoch: Epoch, worker: &str, now: Time) -> Result<(), StoreError> {
+        self.note(Write::Claimed { key: key.0, epoch });
+        self.inner.insert_lease(key, epoch, worker, now)
+    }
+
+    fn end_lease(&mut self, key: ExecutionKey, epoch: Epoch, at: Time) -> Result<(), StoreError> {
+        self.inner.end_lease(key, epoch, at)
+    }
+}
+
 impl<B: Backend> Backend for Watched<B> {
     type Reader = B::Reader;
 
@@ -133,53 +216,6 @@ impl<B: Backend> Backend for Watched<B> {
         self.inner.rollback_to()
     }
 
-    fn find(&mut self, target: &Target) -> Result<Option<(ExecutionKey, Execution)>, StoreError> {
-        self.inner.find(target)
-    }
-
-    fn find_step(&mut self, key: ExecutionKey, owner: &Execution, no: StepNo) -> Result<Option<Step>, StoreError> {
-        self.inner.find_step(key, owner, no)
-    }
-
-    fn find_settled(
-        &mut self,
-        key: ExecutionKey,
-        owner: &Execution,
-        order: u32,
-    ) -> Result<Option<(StepNo, Step)>, StoreError> {
-        self.inner.find_settled(key, owner, order)
-    }
-
-    fn open_steps(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<(StepNo, Step)>, StoreError> {
-        self.inner.open_steps(key, owner)
-    }
-
-    fn same_input(&mut self, key: ExecutionKey, workflow: &str, input: &[u8]) -> Result<bool, StoreError> {
-        self.inner.same_input(key, workflow, input)
-    }
-
-    fn checkpoint(&mut self, key: ExecutionKey, no: StepNo) -> Result<Checkpoint, StoreError> {
-        self.inner.checkpoint(key, no)
-    }
-
-    fn identity(&mut self, key: ExecutionKey) -> Result<Identity, StoreError> {
-        self.inner.identity(key)
-    }
-
-    fn journal(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<JournalStep>, StoreError> {
-        let mut journal = self.inner.journal(key, owner)?;
-        let mut notes = self.notes.lock();
-        if let Some(id) = notes.ids.get(&key.0).cloned() {
-            for step in &mut journal {
-                if step.value.is_some() && notes.undecodable.contains(&(id.clone(), step.no.0)) {
-                    step.value = Some(b"{ no JSON".to_vec());
-                    notes.garbled += 1;
-                }
-            }
-        }
-        Ok(journal)
-    }
-
     fn due(
         &mut self,
         namespace: &str,
@@ -193,39 +229,6 @@ impl<B: Backend> Backend for Watched<B> {
 
     fn next_due(&mut self, namespace: &str, workflow: &str, after: Option<Time>) -> Result<Option<Time>, StoreError> {
         self.inner.next_due(namespace, workflow, after)
-    }
-
-    fn insert_execution(&mut self, new: NewExecution<'_>) -> Result<ExecutionKey, StoreError> {
-        let id = new.id.id.clone();
-        let key = self.inner.insert_execution(new)?;
-        self.notes.lock().ids.insert(key.0, id.clone());
-        self.note(Write::Started { key: key.0, id });
-        Ok(key)
-    }
-
-    fn update_execution(&mut self, update: ExecutionUpdate<'_>) -> Result<(), StoreError> {
-        self.note(Write::Execution { key: update.key.0, before: *update.before, after: *update.row });
-        self.inner.update_execution(update)
-    }
-
-    fn insert_step(&mut self, new: NewStep<'_>) -> Result<(), StoreError> {
-        self.note(Write::Step { key: new.key.0, no: new.no.0, row: *new.row, value: None });
-        self.inner.insert_step(new)
-    }
-
-    fn update_step(&mut self, update: StepUpdate<'_>) -> Result<(), StoreError> {
-        let value = update.output.map(<[u8]>::to_vec);
-        self.note(Write::Step { key: update.key.0, no: update.no.0, row: *update.row, value });
-        self.inner.update_step(update)
-    }
-
-    fn insert_lease(&mut self, key: ExecutionKey, epoch: Epoch, worker: &str, now: Time) -> Result<(), StoreError> {
-        self.note(Write::Claimed { key: key.0, epoch });
-        self.inner.insert_lease(key, epoch, worker, now)
-    }
-
-    fn end_lease(&mut self, key: ExecutionKey, epoch: Epoch, at: Time) -> Result<(), StoreError> {
-        self.inner.end_lease(key, epoch, at)
     }
 
     fn set_deadline(&mut self, deadline: Option<std::time::Instant>) {
