@@ -1,6 +1,7 @@
 //! The command line of `hydra`.
 
 mod commands;
+mod pipe;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -47,14 +48,14 @@ enum Live {
     Audit(hydra_live::cli::Audit),
 }
 
-/// Whether an audit names an adapter rather than a simulated subject.
+/// Whether an audit names an adapter rather than a simulated subject. A path is meant for one even if nothing is there.
 fn names_an_adapter() -> bool {
     let is_one = |name: &String| {
         let folder = Path::new(name.split('@').next().unwrap_or(name));
         let simulated = hydra_simulation::subjects::find(name).is_some();
         let known =
             folder.join("adapter.toml").is_file() || Path::new("adapters").join(folder).join("adapter.toml").is_file();
-        known && !simulated
+        (known || name.starts_with("adapters/")) && !simulated
     };
     let mut arguments = std::env::args().skip(1);
     arguments.next().as_deref() == Some("audit") && arguments.any(|argument| is_one(&argument))
@@ -62,6 +63,7 @@ fn names_an_adapter() -> bool {
 
 fn main() -> ExitCode {
     hydra_live::become_it_if_told();
+    pipe::ends_quietly();
     if names_an_adapter() {
         let Live::Audit(audit) = Live::parse();
         return ExitCode::from(audit.run());
