@@ -8,7 +8,7 @@ mod table;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use hydra_live::adapter::{Adapter, Store as Wants};
+use hydra_live::adapter::{Adapter, Store as Wants, install};
 use tokio::runtime::Runtime;
 
 use super::place::{Server, StoreKind};
@@ -20,7 +20,8 @@ use figures::{Figures, Row};
 /// executions one at a time, for the latency.
 #[derive(clap::Args)]
 pub struct Peers {
-    /// Adapters: folders, or names under adapters/. Default: all that are installed, and this engine.
+    /// Adapters: folders, or names under adapters/; they are installed if they are not. Default: all that are installed.
+    /// This engine, embedded in this process, always has its turns.
     adapters: Vec<String>,
     /// Executions of each round, for each of the others; this engine gets ten times as many.
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -121,6 +122,10 @@ impl Peers {
             let adapter = Adapter::find(&name)?;
             if adapter.supports.steps_max < 3 {
                 bail!("{name}: a job queue has no steps to compare");
+            }
+            // This engine's own is built like this program.
+            if adapter.name != "hydra-engine" {
+                install::install(&adapter, |step| eprintln!("installing {}: {step}", adapter.subject()))?;
             }
             subjects.push(Subject::Adapted(Box::new(adapter)));
         }
