@@ -36,7 +36,7 @@ enum Command {
     Report(hydra_simulation::cli::Report),
     /// What the engine costs, beside what the disk allows.
     Bench(commands::bench::Bench),
-    /// Executions in an SQLite file: list them, look into them, cancel, retry and resolve them.
+    /// Executions in an SQLite file: list them, look into them, cancel, retry and resolve them, delete those that ended.
     Executions(commands::executions::Executions),
 }
 

@@ -62,6 +62,8 @@ def client():
 if sys.argv[1] == "worker":
     hydra.ready(VERSION)
     lease = int(os.environ["LEASE_SECONDS"])
-    app.start_worker(worker_id=os.environ["HYDRA_WORKER"], claim_timeout=lease, poll_interval=0.05)
+    concurrency = int(os.environ.get("HYDRA_CONCURRENCY", "1"))
+    worker_id = os.environ["HYDRA_WORKER"]
+    app.start_worker(worker_id=worker_id, claim_timeout=lease, concurrency=concurrency, poll_interval=0.05)
 else:
     client()

@@ -42,7 +42,7 @@ const program = ow.defineWorkflow({ name: "program" }, async ({ input, step }) =
 });
 
 if (process.argv[2] === "worker") {
-  const worker = ow.newWorker({ concurrency: 4 });
+  const worker = ow.newWorker({ concurrency: Number(process.env.HYDRA_CONCURRENCY ?? 4) });
   await worker.start();
   ready(version);
 } else {

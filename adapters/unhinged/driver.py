@@ -64,7 +64,7 @@ if sys.argv[1] == "worker":
     app.start_worker(
         worker_id=os.environ["HYDRA_WORKER"],
         claim_timeout=int(os.environ["LEASE_SECONDS"]),
-        concurrency=4,
+        concurrency=int(os.environ.get("HYDRA_CONCURRENCY", "4")),
         poll_interval=0.05,
     )
 else:

@@ -7,7 +7,7 @@ use hydra_protocol::{
 };
 
 use super::backend::{EngineRows, ExecutionResult, ExecutionUpdate, Field, NewExecution, NewStep, StepUpdate};
-use super::signals::Effects;
+use super::signals::{Effects, Ended};
 use super::{Answer, CommandRequest, ExecutionKey, StoreError, Target};
 
 /// The rules that a store goes by.
@@ -50,11 +50,33 @@ impl<B: EngineRows> Tx<'_, B> {
 
     /// Loads the rows that a command is about, and lets the core decide.
     pub fn decide(&mut self, request: &CommandRequest) -> Result<Decided, StoreError> {
-        let found = self.backend.find(&request.target)?;
-        self.decide_on(request, found)
+        let (target, step) = (&request.target, request.step.as_ref().map(|step| step.no));
+        match (request.command, step) {
+            (
+                Command::Begin { .. }
+                | Command::Settle { .. }
+                | Command::Sleep { .. }
+                | Command::Fire { .. }
+                | Command::Resolve { .. },
+                Some(no),
+            ) => {
+                let found = self.backend.find_with_step(target, no)?;
+                let rows = Rows {
+                    execution: found.map(|found| found.row),
+                    step: found.and_then(|found| found.step),
+                    ..Rows::default()
+                };
+                self.judge(request, found.map(|found| found.key), rows, step)
+            }
+            _ => {
+                let found = self.backend.find(target)?;
+                self.decide_on(request, found)
+            }
+        }
     }
 
-    /// The same, with the execution's row loaded already.
+    /// The same for a command that is about no step, or about the one that settled last, with the execution's row loaded
+    /// already.
     pub fn decide_on(
         &mut self,
         request: &CommandRequest,
@@ -62,36 +84,31 @@ impl<B: EngineRows> Tx<'_, B> {
     ) -> Result<Decided, StoreError> {
         let mut rows = Rows { execution: found.map(|(_, row)| row), ..Rows::default() };
         let mut step = request.step.as_ref().map(|step| step.no);
-        if let Some((key, row)) = found {
-            match request.command {
-                Command::Start { .. } => {
-                    let workflow = request.payload.workflow.as_deref().unwrap_or_default();
-                    let input = request.payload.value.as_deref().unwrap_or_default();
-                    rows.same_input = self.backend.same_input(key, workflow, input)?;
-                }
-                Command::Retry { .. } => {
-                    let last = self.last_settled(key, &row)?;
-                    step = last.map(|(no, _)| no);
-                    rows.step = last.map(|(_, row)| row);
-                }
-                Command::Begin { .. }
-                | Command::Settle { .. }
-                | Command::Sleep { .. }
-                | Command::Fire { .. }
-                | Command::Resolve { .. } => {
-                    if let Some(no) = step {
-                        rows.step = self.backend.find_step(key, &row, no)?;
-                    }
-                }
-                Command::Claim { .. }
-                | Command::Heartbeat { .. }
-                | Command::Release { .. }
-                | Command::Finish { .. }
-                | Command::Cancel => {}
+        match (request.command, found) {
+            (Command::Start { .. }, Some((key, _))) => {
+                let workflow = request.payload.workflow.as_deref().unwrap_or_default();
+                let input = request.payload.value.as_deref().unwrap_or_default();
+                rows.same_input = self.backend.same_input(key, workflow, input)?;
             }
+            (Command::Retry { .. }, Some((key, row))) => {
+                let last = self.last_settled(key, &row)?;
+                step = last.map(|(no, _)| no);
+                rows.step = last.map(|(_, row)| row);
+            }
+            _ => {}
         }
+        self.judge(request, found.map(|(key, _)| key), rows, step)
+    }
+
+    fn judge(
+        &self,
+        request: &CommandRequest,
+        key: Option<ExecutionKey>,
+        rows: Rows,
+        step: Option<StepNo>,
+    ) -> Result<Decided, StoreError> {
         let corrupt = |what: invariants::Broken| StoreError::Corrupt {
-            row: row_name(&request.target, found.map(|(key, _)| key), step),
+            row: row_name(&request.target, key, step),
             what: what.to_string(),
         };
         invariants::check_rows(&rows).map_err(corrupt)?;
@@ -99,7 +116,7 @@ impl<B: EngineRows> Tx<'_, B> {
         if let Ok(commit) = &decision {
             invariants::check_commit(&rows, commit).map_err(corrupt)?;
         }
-        Ok(Decided { key: found.map(|(key, _)| key), rows, step, decision })
+        Ok(Decided { key, rows, step, decision })
     }
 
     /// Writes what was decided. `worker` is who claims.
@@ -137,12 +154,12 @@ impl<B: EngineRows> Tx<'_, B> {
             self.update_execution(request, worker, key, &before, after)?;
         }
         if let (Some(write), Some(no)) = (&commit.step, decided.step) {
-            self.write_step(request, key, no, write)?;
+            self.write_step(request, key, no, decided.rows.step.as_ref(), write)?;
         }
         for (no, step) in open {
             let row = step.abandoned();
             let (output, error, settled_at) = (None, Field::Keep, None);
-            self.backend.update_step(StepUpdate { key, no, row: &row, output, error, settled_at })?;
+            self.backend.update_step(StepUpdate { key, no, before: &step, row: &row, output, error, settled_at })?;
         }
         Ok(answer)
     }
@@ -214,7 +231,13 @@ impl<B: EngineRows> Tx<'_, B> {
         }
         match after.status {
             Status::Ready { .. } => self.effects.due_changed = true,
-            Status::Ended(_) => self.effects.ended.push(key),
+            Status::Ended(ending) => {
+                let (output, error) = match result {
+                    Field::Set(result) => (result.output, result.error),
+                    Field::Keep => (None, None),
+                };
+                self.effects.ended.push((key, Ended::small(ending, output, error)));
+            }
             Status::Leased { .. } => {}
         }
         Ok(())
@@ -225,6 +248,7 @@ impl<B: EngineRows> Tx<'_, B> {
         request: &CommandRequest,
         key: ExecutionKey,
         no: StepNo,
+        before: Option<&Step>,
         write: &StepWrite,
     ) -> Result<(), StoreError> {
         let now = self.now;
@@ -252,7 +276,8 @@ impl<B: EngineRows> Tx<'_, B> {
             | StepState::Abandoned { .. } => (None, Field::Keep),
         };
         let settled_at = row.settled().map(|_| now);
-        self.backend.update_step(StepUpdate { key, no, row, output, error, settled_at })
+        let before = before.unwrap_or(row);
+        self.backend.update_step(StepUpdate { key, no, before, row, output, error, settled_at })
     }
 }
 

@@ -21,6 +21,7 @@ mod memory;
 mod options;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod prune;
 mod signals;
 mod sql_error;
 mod sqlite;
@@ -36,7 +37,7 @@ pub use memory::{MemoryBackend, MemoryStore};
 pub use options::StoreOptions;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};
-pub use signals::EndingWatch;
+pub use signals::{Ended, EndingMark, EndingWatch};
 pub use sqlite::{SqliteBackend, SqliteOptions, SqliteReader, SqliteStore, Synchronous};
 pub use types::*;
 
@@ -83,6 +84,27 @@ pub trait Store: Send + Sync + 'static {
     /// whether the execution has ended already, then wait. Unlike with [`Store::ended`], nobody is woken for another
     /// one's end: with a thousand clients waiting, each ending would have them all read a row.
     fn watch_ending(&self, key: ExecutionKey) -> EndingWatch;
+
+    /// A moment from which on [`Store::watch_ending_since`] misses nothing. None: this store remembers no endings; make
+    /// the watch, and look again.
+    fn ending_mark(&self) -> Option<EndingMark> {
+        None
+    }
+
+    /// The same as [`Store::watch_ending`], but from the mark on: take the mark, look whether the execution has ended,
+    /// and make the watch if it has not. It need not be looked at twice.
+    fn watch_ending_since(&self, key: ExecutionKey, _mark: EndingMark) -> EndingWatch {
+        self.watch_ending(key)
+    }
+
+    /// Deletes executions that ended long ago, with their steps, payloads and leases, in the order in which they were
+    /// started: one batch, in one transaction. Never one that has not ended. The last one started may stay.
+    ///
+    /// A start under the id of a deleted execution begins anew.
+    fn prune(&self, request: PruneRequest) -> BoxFuture<'_, Result<Pruned, StoreError>> {
+        let _ = request;
+        Box::pin(async { Err(StoreError::Refused("this store deletes nothing".into())) })
+    }
 
     /// The store's clock.
     fn now(&self) -> Time;

@@ -10,8 +10,8 @@ use std::time::Instant;
 use hydra_protocol::{Epoch, Execution, Step, StepNo, Time};
 
 use super::backend::{
-    Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Field, Identity, NewExecution, NewStep,
-    StepUpdate,
+    Aged, Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Field, Identity, NewExecution,
+    NewStep, StepUpdate,
 };
 use super::user_sql::UserSql;
 use super::{ExecutionKey, Inline, JournalStep, LeaseView, StoreError, StoreOptions, Target, Value};
@@ -292,6 +292,30 @@ impl Backend for MemoryBackend {
         let to = (namespace.to_owned(), workflow, Time::MAX, i64::MAX);
         let mut due = self.tables.due().range((Bound::Excluded(from), Bound::Included(to)));
         Ok(due.next().map(|(_, _, due_at, _)| *due_at))
+    }
+
+    fn aged(&mut self, after: Option<ExecutionKey>, limit: usize) -> Result<Vec<Aged>, StoreError> {
+        let executions = self.tables.executions();
+        let newest = executions.last_key_value().map_or(i64::MIN, |(key, _)| *key);
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.0));
+        let aged = executions.range((from, Bound::Unbounded)).take_while(|(key, _)| **key < newest).take(limit);
+        Ok(aged
+            .map(|(key, record)| Aged {
+                key: ExecutionKey(*key),
+                namespace: record.id.namespace.clone(),
+                row: Ok(record.row),
+                started_at: record.started_at,
+                ended_at: record.ended_at,
+            })
+            .collect())
+    }
+
+    fn delete_execution(&mut self, key: ExecutionKey, row: &Execution) -> Result<(), StoreError> {
+        if self.execution(key)?.row != *row {
+            return Err(missing(format!("execution with key {} that has not changed", key.0)));
+        }
+        self.tables.remove_execution(key.0);
+        Ok(())
     }
 
     fn set_deadline(&mut self, deadline: Option<Instant>) {

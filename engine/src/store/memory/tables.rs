@@ -98,6 +98,21 @@ impl Tables {
         self.undo.push(Undo::Lease(pair, before));
     }
 
+    /// Removes an execution with its steps and leases.
+    pub fn remove_execution(&mut self, key: i64) {
+        let of = (key, 0)..=(key, u32::MAX);
+        for pair in self.steps.range(of.clone()).map(|(pair, _)| *pair).collect::<Vec<_>>() {
+            let before = self.steps.remove(&pair);
+            self.undo.push(Undo::Step(pair, before.map(Box::new)));
+        }
+        for pair in self.leases.range(of).map(|(pair, _)| *pair).collect::<Vec<_>>() {
+            let before = self.leases.remove(&pair);
+            self.undo.push(Undo::Lease(pair, before));
+        }
+        let before = self.set_execution(key, None);
+        self.undo.push(Undo::Execution(key, before.map(Box::new)));
+    }
+
     /// Where the transaction stands.
     pub fn mark(&self) -> usize {
         self.undo.len()

@@ -111,6 +111,11 @@ impl Postgres {
         Ok(server)
     }
 
+    /// The server's process.
+    pub fn pid(&self) -> i32 {
+        self._process.pid()
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.port
