@@ -76,7 +76,8 @@ fn main() {
         let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         assert_eq!(source.matches(right).count(), 1, "{file} does not have, once: {right}");
         // The file's own doc comment and tests: neither may stand in an include.
-        let source: String = source.lines().skip_while(|line| line.starts_with("//!")).map(|line| format!("{line}\n")).collect();
+        let source: String =
+            source.lines().skip_while(|line| line.starts_with("//!")).map(|line| format!("{line}\n")).collect();
         let source = source.split("#[cfg(all(test, not(loom)))]").next().unwrap_or_default();
         std::fs::write(Path::new(&out).join(format!("{name}.rs")), source.replace(right, planted)).expect("writable");
     }

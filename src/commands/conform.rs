@@ -83,7 +83,9 @@ fn print(report: &Report) {
     }
     match report.verdict() {
         Verdict::Conforms => {
-            println!("CONFORMS: every answer is the one that the rules give, and every row what the commands made of it.");
+            println!(
+                "CONFORMS: every answer is the one that the rules give, and every row what the commands made of it."
+            );
         }
         Verdict::Departs if report.journal.is_some() => println!("DEPARTS from the rules, as above."),
         Verdict::Departs => println!("DEPARTS: rows contradict themselves, as above."),

@@ -13,8 +13,8 @@ use crate::store::{ExecutionId, ExecutionKey};
 /// What the commands have led to so far.
 #[derive(Default)]
 pub struct Replay {
-    first: u64,
-    last: u64,
+    /// The numbers of the first entry and of the last.
+    seen: Option<(u64, u64)>,
     bases: u64,
     bases_announced: u64,
     commands: u64,
@@ -43,17 +43,16 @@ impl Replay {
         if self.unreadable.is_some() {
             return;
         }
-        let is_first = self.last == 0;
-        if is_first {
-            self.first = number;
-        } else if number != self.last + 1 {
-            let what = match number - self.last - 1 {
-                1 => format!("entry {} is missing from the journal", number - 1),
-                _ => format!("entries {} to {} are missing from the journal", self.last + 1, number - 1),
+        let is_first = self.seen.is_none();
+        let (first, last) = self.seen.unwrap_or((number, number.saturating_sub(1)));
+        if number.saturating_sub(last) > 1 {
+            let what = match (last + 1, number - 1) {
+                (one, to) if one == to => format!("entry {one} is missing from the journal"),
+                (from, to) => format!("entries {from} to {to} are missing from the journal"),
             };
             self.say(None, None, None, what);
         }
-        self.last = number;
+        self.seen = Some((first, number));
         match Entry::decode(bytes) {
             Ok(Entry::Origin(bases)) if is_first => self.bases_announced = bases,
             Ok(_) if is_first => {
@@ -76,19 +75,25 @@ impl Replay {
                 ));
             }
             Err(Unreadable::Garbled) => {
-                self.say(Some(number), None, None, "it cannot be read: it was changed, or the file is damaged".to_owned());
+                self.say(
+                    Some(number),
+                    None,
+                    None,
+                    "it cannot be read: it was changed, or the file is damaged".to_owned(),
+                );
             }
         }
     }
 
     /// What was read.
     pub fn journal(&self) -> Journal {
-        Journal { first: self.first, last: self.last, bases: self.bases, commands: self.commands }
+        let (first, last) = self.seen.unwrap_or_default();
+        Journal { first, last, bases: self.bases, commands: self.commands }
     }
 
     /// After the last entry.
     pub fn end(&mut self) {
-        if self.last == 0 {
+        if self.seen.is_none() {
             self.unreadable = Some("it is empty, without even its beginning".to_owned());
         } else if self.unreadable.is_none() && self.bases != self.bases_announced {
             let what = format!("the journal began with {} executions, and holds {}", self.bases_announced, self.bases);
@@ -180,9 +185,10 @@ impl Replay {
             (known, found, _) if known == found => Ok(known),
             (None, Some(_), _) => Err("the store found an execution that no command has started".to_owned()),
             (Some(_), None, _) => Err("the store did not find an execution that was started before".to_owned()),
-            (Some(known), Some(found), _) => {
-                Err(format!("the store found the execution with key {}, and the id is that of key {}", found.0, known.0))
-            }
+            (Some(known), Some(found), _) => Err(format!(
+                "the store found the execution with key {}, and the id is that of key {}",
+                found.0, known.0
+            )),
             (None, None, _) => Ok(None),
         }
     }

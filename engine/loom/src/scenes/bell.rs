@@ -5,7 +5,7 @@ use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
 
-use super::{explore, finds, planted};
+use super::{explore, explore_bounded, found, planted};
 use crate::store::ExecutionKey;
 use crate::store::signals::{Effects, Signals};
 
@@ -20,12 +20,14 @@ macro_rules! worker {
             let workers: Vec<_> = (0..$workers)
                 .map(|_| {
                     let (bell, work) = (Arc::clone(&bell), Arc::clone(&work));
-                    thread::spawn(move || loop {
-                        let noted = bell.rings();
-                        if work.load(Ordering::SeqCst) {
-                            break;
+                    thread::spawn(move || {
+                        loop {
+                            let noted = bell.rings();
+                            if work.load(Ordering::SeqCst) {
+                                break;
+                            }
+                            block_on(bell.rung_since(if $notes_first { noted } else { bell.rings() }));
                         }
-                        block_on(bell.rung_since(if $notes_first { noted } else { bell.rings() }));
                     })
                 })
                 .collect();
@@ -43,18 +45,20 @@ fn a_worker_is_woken_for_work_that_came_while_it_looked() {
 
 #[test]
 fn all_workers_are_woken() {
-    explore(worker!(crate::bell::Bell, notes_first: true, workers: 2));
+    explore_bounded(2, worker!(crate::bell::Bell, notes_first: true, workers: 2));
 }
 
-#[test]
-fn a_bell_that_registers_late_is_found() {
-    finds(worker!(bell_registers_late::Bell, notes_first: true, workers: 1));
-}
+found!(
+    a_bell_that_registers_late_is_found,
+    "deadlock",
+    worker!(bell_registers_late::Bell, notes_first: true, workers: 1)
+);
 
-#[test]
-fn a_worker_that_looks_before_it_notes_is_found() {
-    finds(worker!(crate::bell::Bell, notes_first: false, workers: 1));
-}
+found!(
+    a_worker_that_looks_before_it_notes_is_found,
+    "deadlock",
+    worker!(crate::bell::Bell, notes_first: false, workers: 1)
+);
 
 /// A client makes its watch, looks whether the execution has ended, and waits; or, wrongly, it looks first.
 fn client(watches_first: bool) {
@@ -80,7 +84,4 @@ fn a_client_hears_of_an_end_that_came_while_it_looked() {
     explore(|| client(true));
 }
 
-#[test]
-fn a_client_that_looks_before_it_watches_is_found() {
-    finds(|| client(false));
-}
+found!(a_client_that_looks_before_it_watches_is_found, "deadlock", || client(false));

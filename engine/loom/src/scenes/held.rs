@@ -8,7 +8,7 @@ use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 
-use super::{explore, finds, planted};
+use super::{explore, found, planted};
 
 planted!(held_tells_nobody, held_registers_late, held_renews_the_released);
 
@@ -124,17 +124,8 @@ fn giving_up_and_shutting_down_at_once() {
     explore(right::giving_up_and_shutting_down_at_once);
 }
 
-#[test]
-fn a_loss_that_nobody_is_told_of_is_found() {
-    finds(tells_nobody::a_refused_heartbeat_stops_the_drive);
-}
+found!(a_loss_that_nobody_is_told_of_is_found, "deadlock", tells_nobody::a_refused_heartbeat_stops_the_drive);
 
-#[test]
-fn a_drive_that_registers_late_is_found() {
-    finds(registers_late::a_refused_heartbeat_stops_the_drive);
-}
+found!(a_drive_that_registers_late_is_found, "deadlock", registers_late::a_refused_heartbeat_stops_the_drive);
 
-#[test]
-fn a_renewal_of_what_was_released_is_found() {
-    finds(renews_the_released::what_is_released_is_renewed_no_more);
-}
+found!(a_renewal_of_what_was_released_is_found, "assertion", renews_the_released::what_is_released_is_renewed_no_more);

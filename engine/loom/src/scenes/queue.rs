@@ -7,7 +7,7 @@ use loom::future::block_on;
 use loom::sync::Arc;
 use loom::thread;
 
-use super::{explore, finds, planted};
+use super::{explore, found, planted};
 
 planted!(queue_registers_late, queue_wakes_one, queue_waits_uncounted, queue_closes_on_them);
 
@@ -106,22 +106,10 @@ fn one_that_gave_up_does_not_keep_another_waiting() {
     explore(right::one_that_gave_up_does_not_keep_another_waiting);
 }
 
-#[test]
-fn a_task_that_registers_late_is_found() {
-    finds(registers_late::all_is_handed_over);
-}
+found!(a_task_that_registers_late_is_found, "deadlock", registers_late::all_is_handed_over);
 
-#[test]
-fn waking_only_one_is_found() {
-    finds(wakes_one::one_that_gave_up_does_not_keep_another_waiting);
-}
+found!(waking_only_one_is_found, "deadlock", wakes_one::one_that_gave_up_does_not_keep_another_waiting);
 
-#[test]
-fn a_writer_that_waits_uncounted_is_found() {
-    finds(waits_uncounted::all_is_handed_over);
-}
+found!(a_writer_that_waits_uncounted_is_found, "deadlock", waits_uncounted::all_is_handed_over);
 
-#[test]
-fn closing_on_those_who_wait_is_found() {
-    finds(closes_on_them::closing_loses_nothing_and_leaves_nobody_behind);
-}
+found!(closing_on_those_who_wait_is_found, "deadlock", closes_on_them::closing_loses_nothing_and_leaves_nobody_behind);

@@ -18,9 +18,9 @@ use super::{
     Answer, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
     HeartbeatRequest, Heartbeats, HistoryView, ListFilter, Store, StoreError, StoreOptions, Transact, Value, check,
 };
+use crate::bell::Bell;
 use body::{BodyTransaction, Opened};
 use job::{Job, Operation, Read};
-use crate::bell::Bell;
 use queue::Queue;
 use writer::{Work, Writer};
 

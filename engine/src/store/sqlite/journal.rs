@@ -42,9 +42,8 @@ fn begin(connection: &Connection, number: i64) -> Result<(), StoreError> {
     let sql = "SELECT count(*) FROM hydra_executions";
     let executions: i64 = connection.query_row(sql, [], |row| row.get(0)).map_err(sql_error::of)?;
     let mut insert = connection.prepare("INSERT INTO hydra_journal VALUES (?1, ?2)").map_err(sql_error::of)?;
-    let mut write = |number: i64, entry: Entry| {
-        insert.execute((number, entry.encode())).map(drop).map_err(sql_error::of)
-    };
+    let mut write =
+        |number: i64, entry: Entry| insert.execute((number, entry.encode())).map(drop).map_err(sql_error::of);
     write(number, Entry::Origin(executions as u64))?;
     let (mut next, mut done) = (number, Ok(()));
     each_execution(connection, &mut |found| {
@@ -117,8 +116,10 @@ impl Evidence for SqliteEvidence {
         let mut statement = self.0.prepare(sql).map_err(sql_error::of)?;
         let mut entries = statement.query([]).map_err(sql_error::of)?;
         while let Some(row) = entries.next().map_err(sql_error::of)? {
-            let read = || -> rusqlite::Result<_> { Ok((row.get(0)?, row.get_ref(1)?.as_blob()?)) };
+            let read = || -> rusqlite::Result<_> { Ok((row.get::<_, i64>(0)?, row.get_ref(1)?.as_blob()?)) };
             let (number, entry) = read().map_err(|error| rows::column("hydra_journal".into(), error))?;
+            let number =
+                u64::try_from(number).map_err(|_| rows::corrupt("hydra_journal".into(), "a negative number"))?;
             see(number, entry);
         }
         Ok(true)

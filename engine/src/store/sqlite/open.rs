@@ -24,7 +24,7 @@ pub struct SqliteOptions {
     /// Whether the file shall keep a journal: every decided command, with the store's time and the answer, committed
     /// with what it changed. `hydra conform FILE` replays it through the rules. No.
     ///
-    /// It costs one more row a command, of about 50 bytes, for as long as it is kept (see `BENCHMARKS`): refused
+    /// It costs one more row a command, of about 50 bytes, for as long as it is kept: refused
     /// commands and heartbeats are in it too. `hydra conform FILE --trim` replaces what was checked by the rows as they
     /// are. A file that keeps a journal keeps it, whoever opens it, until `DROP TABLE hydra_journal`; begin one only
     /// while no other process has the file open, for a process that does not know of it would not write it.
