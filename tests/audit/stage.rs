@@ -66,8 +66,9 @@ where
     Fut: Future<Output = Verdict>,
 {
     for &on in STORES {
-        if let Err(seen) = perform(&Reference, on, true, &scenario) {
-            panic!("on {on:?}: {seen}");
+        let (seen, recorded) = perform(&Reference, on, &scenario);
+        if let Err(wrong) = seen.and(recorded) {
+            panic!("on {on:?}: {wrong}");
         }
     }
 }
@@ -105,11 +106,26 @@ where
     F: Fn(Stage) -> Fut,
     Fut: Future<Output = Verdict>,
 {
-    perform(rules, on, false, scenario)
+    perform(rules, on, scenario).0
 }
 
-/// `judged`: by the store's own record too.
-fn perform<F, Fut>(rules: &'static (dyn Protocol + Sync), on: On, judged: bool, scenario: &F) -> Verdict
+/// By what its journal says each of these rules of the museum is found out, on every store that keeps one.
+pub fn records<F, Fut>(mutants: &[&str], scenario: F)
+where
+    F: Fn(Stage) -> Fut,
+    Fut: Future<Output = Verdict>,
+{
+    for name in mutants {
+        let mutant = hydra_model::museum::find(name).unwrap_or_else(|| panic!("no mutant {name}"));
+        for on in [On::Memory, On::Sqlite] {
+            let (_, recorded) = perform(mutant.rules, on, &scenario);
+            assert!(recorded.is_err(), "the journal of {name} conforms on {on:?}");
+        }
+    }
+}
+
+/// What the scenario saw, and what the store's own record says, if it keeps one.
+fn perform<F, Fut>(rules: &'static (dyn Protocol + Sync), on: On, scenario: &F) -> (Verdict, Verdict)
 where
     F: Fn(Stage) -> Fut,
     Fut: Future<Output = Verdict>,
@@ -134,17 +150,15 @@ where
         };
         let stage = Stage { store, receiver: Receiver::default(), rules };
         let played = tokio::time::timeout(HANGS, scenario(stage)).await;
-        played.unwrap_or_else(|_| Err("it never ends".to_owned()))?;
-        if !judged {
-            return Ok(());
-        }
-        match on {
+        let seen = played.unwrap_or_else(|_| Err("it never ends".to_owned()));
+        let recorded = match on {
             On::Memory => conforms(in_memory.with_backend(conform::check).await),
             On::Sqlite => conforms(SqliteEvidence::open(&path).and_then(|mut evidence| conform::check(&mut evidence))),
             #[cfg(feature = "postgres")]
             On::Postgres => Ok(()),
             On::Broken(_) => Ok(()),
-        }
+        };
+        (seen, recorded)
     })
 }
 

@@ -295,4 +295,5 @@ variants!(Rejection {
     17 = Superseded { order: order, last: last }
     18 = IllegalSettlement { 0: kind }
     19 = IllegalEnding { 0: ending }
+    20 = AttemptsExhausted {}
 });

@@ -101,6 +101,7 @@ fn rejection() -> impl Strategy<Value = Rejection> {
         Rejection::Conflict,
         Rejection::UnknownWorkflow,
         Rejection::EpochExhausted,
+        Rejection::AttemptsExhausted,
         Rejection::UnknownStep,
         Rejection::NotRunning,
         Rejection::NotFailed,
