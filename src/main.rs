@@ -38,6 +38,8 @@ enum Command {
     Bench(commands::bench::Bench),
     /// Executions in an SQLite file: list them, look into them, cancel, retry and resolve them, delete those that ended.
     Executions(commands::executions::Executions),
+    /// Whether an engine's SQLite file is what the rules make of its journal of commands.
+    Conform(commands::conform::Conform),
 }
 
 /// `hydra audit adapters/NAME`: an engine as real processes.
@@ -79,5 +81,6 @@ fn main() -> ExitCode {
         Command::Report(report) => ExitCode::from(report.run()),
         Command::Bench(bench) => commands::exit(bench.run()),
         Command::Executions(executions) => commands::exit(executions.run()),
+        Command::Conform(conform) => commands::exit(conform.run()),
     }
 }

@@ -8,7 +8,7 @@ use hydra_protocol::{
 
 use super::backend::{EngineRows, ExecutionResult, ExecutionUpdate, Field, NewExecution, NewStep, StepUpdate};
 use super::signals::{Effects, Ended};
-use super::{Answer, CommandRequest, ExecutionKey, StoreError, Target};
+use super::{Answer, CommandRequest, ExecutionKey, StoreError, Target, journal};
 
 /// The rules that a store goes by.
 pub type Rules = &'static dyn Protocol;
@@ -119,27 +119,39 @@ impl<B: EngineRows> Tx<'_, B> {
         Ok(Decided { key, rows, step, decision })
     }
 
-    /// Writes what was decided. `worker` is who claims.
+    /// Writes what was decided, and records it where a journal is kept. `worker` is who claims.
     pub fn apply(
         &mut self,
         request: &CommandRequest,
         worker: Option<&str>,
         decided: Decided,
     ) -> Result<Answer, StoreError> {
+        let (answer, key) = self.write(request, worker, decided)?;
+        if self.backend.keeps_journal() {
+            self.backend.record(&journal::entry(request, key, self.now, answer.decision).encode())?;
+        }
+        Ok(answer)
+    }
+
+    /// The answer, and the execution that it is about: found or made.
+    fn write(
+        &mut self,
+        request: &CommandRequest,
+        worker: Option<&str>,
+        decided: Decided,
+    ) -> Result<(Answer, Option<ExecutionKey>), StoreError> {
         let mut answer = Answer { decision: Ok(Reply::Started), value: None, error: None, now: self.now };
         let commit = match decided.decision {
             Ok(commit) => commit,
             Err(rejection) => {
                 answer.decision = Err(rejection);
-                return Ok(answer);
+                return Ok((answer, decided.key));
             }
         };
         answer.decision = Ok(commit.reply);
         let Some(key) = decided.key else {
-            if let Some(row) = &commit.execution {
-                self.insert_execution(request, row)?;
-            }
-            return Ok(answer);
+            let new = commit.execution.map(|row| self.insert_execution(request, &row)).transpose()?;
+            return Ok((answer, new));
         };
         if let (Reply::Settled { .. }, None, Some(no)) = (commit.reply, commit.step, decided.step) {
             let checkpoint = self.backend.checkpoint(key, no)?;
@@ -161,7 +173,7 @@ impl<B: EngineRows> Tx<'_, B> {
             let (output, error, settled_at) = (None, Field::Keep, None);
             self.backend.update_step(StepUpdate { key, no, before: &step, row: &row, output, error, settled_at })?;
         }
-        Ok(answer)
+        Ok((answer, Some(key)))
     }
 
     fn last_settled(&mut self, key: ExecutionKey, row: &Execution) -> Result<Option<(StepNo, Step)>, StoreError> {
@@ -177,11 +189,11 @@ impl<B: EngineRows> Tx<'_, B> {
         }
     }
 
-    fn insert_execution(&mut self, request: &CommandRequest, row: &Execution) -> Result<(), StoreError> {
+    fn insert_execution(&mut self, request: &CommandRequest, row: &Execution) -> Result<ExecutionKey, StoreError> {
         let Target::Id(id) = &request.target else {
             return Err(StoreError::Refused("an execution is started by its id".into()));
         };
-        self.backend.insert_execution(NewExecution {
+        let key = self.backend.insert_execution(NewExecution {
             id,
             workflow: request.payload.workflow.as_deref().unwrap_or_default(),
             input: request.payload.value.as_deref().unwrap_or_default(),
@@ -189,7 +201,7 @@ impl<B: EngineRows> Tx<'_, B> {
             started_at: self.now,
         })?;
         self.effects.due_changed = true;
-        Ok(())
+        Ok(key)
     }
 
     fn update_execution(

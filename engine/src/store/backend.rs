@@ -95,6 +95,16 @@ pub trait EngineRows {
 
     /// Writes down when that ended.
     fn end_lease(&mut self, key: ExecutionKey, epoch: Epoch, at: Time) -> Result<(), StoreError>;
+
+    /// Whether every decided command is to be recorded: see [`crate::conform`].
+    fn keeps_journal(&self) -> bool {
+        false
+    }
+
+    /// Appends an entry to the journal of commands.
+    fn record(&mut self, _entry: &[u8]) -> Result<(), StoreError> {
+        Err(StoreError::Refused("this store keeps no journal of commands".into()))
+    }
 }
 
 /// One connection that writes.

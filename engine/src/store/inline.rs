@@ -15,6 +15,7 @@ use super::{
     HeartbeatRequest, Heartbeats, HistoryView, ListFilter, PruneRequest, Pruned, Store, StoreError, StoreOptions,
     Transact, Transaction, Value, check,
 };
+use crate::bell::Bell;
 
 /// Executes each request when it is asked, on the calling task, under a lock, in a transaction of its own. No thread,
 /// no timer unless a body is waited for: the same calls in the same order do the same.
@@ -194,11 +195,11 @@ impl<B: Backend> Store for Inline<B> {
         self.0.options.payload_bytes_max
     }
 
-    fn due_changed(&self) -> Arc<Notify> {
+    fn due_changed(&self) -> Arc<Bell> {
         Arc::clone(&self.0.signals.due_changed)
     }
 
-    fn ended(&self) -> Arc<Notify> {
+    fn ended(&self) -> Arc<Bell> {
         Arc::clone(&self.0.signals.ended)
     }
 

@@ -16,6 +16,7 @@ mod clock;
 mod error;
 mod group_commit;
 mod inline;
+mod journal;
 mod leases;
 mod memory;
 mod options;
@@ -28,6 +29,7 @@ mod sqlite;
 mod types;
 mod user_sql;
 
+pub use crate::bell::{Bell, Rung};
 pub use apply::Rules;
 pub use clock::{Clock, ManualClock, SystemClock, TokioClock};
 pub use error::StoreError;
@@ -38,14 +40,13 @@ pub use options::StoreOptions;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use signals::{Ended, EndingMark, EndingWatch};
-pub use sqlite::{SqliteBackend, SqliteOptions, SqliteReader, SqliteStore, Synchronous};
+pub use sqlite::{SqliteBackend, SqliteEvidence, SqliteOptions, SqliteReader, SqliteStore, Synchronous};
 pub use types::*;
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use hydra_protocol::Time;
-use tokio::sync::Notify;
 
 /// Largest payload of a store that is not told otherwise, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -74,11 +75,11 @@ pub trait Store: Send + Sync + 'static {
     /// Executions that match, newest first.
     fn list(&self, filter: ListFilter) -> BoxFuture<'_, Result<Vec<ExecutionView>, StoreError>>;
 
-    /// Notified whenever a commit through *this handle* made an execution claimable or moved a due time.
-    fn due_changed(&self) -> Arc<Notify>;
+    /// Rings whenever a commit through *this handle* made an execution claimable or moved a due time.
+    fn due_changed(&self) -> Arc<Bell>;
 
-    /// Notified (`notify_waiters`) whenever a commit through *this handle* ended an execution.
-    fn ended(&self) -> Arc<Notify>;
+    /// Rings whenever a commit through *this handle* ended an execution.
+    fn ended(&self) -> Arc<Bell>;
 
     /// Watches for the end of one execution by a commit through *this handle*, from this call on. Make the watch, look
     /// whether the execution has ended already, then wait. Unlike with [`Store::ended`], nobody is woken for another

@@ -3,6 +3,7 @@
 use super::apply::Tx;
 use super::backend::{Aged, Backend};
 use super::{ExecutionKey, PruneRequest, Pruned, StoreError};
+use crate::conform::Entry;
 
 /// What to do with the executions of a page: which to delete, and where to go on.
 pub struct Plan {
@@ -45,6 +46,9 @@ impl<B: Backend> Tx<'_, B> {
         for aged in &delete {
             if let Ok(row) = &aged.row {
                 self.backend.delete_execution(aged.key, row)?;
+                if self.backend.keeps_journal() {
+                    self.backend.record(&Entry::Deleted(aged.key).encode())?;
+                }
             }
         }
         Ok(Pruned { deleted: delete.len(), next })

@@ -1,12 +1,14 @@
 //! Who is told of what a commit changed.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use hydra_protocol::Ending;
 use tokio::sync::Notify;
 
 use super::ExecutionKey;
+use crate::bell::Bell;
+use crate::sync::{Mutex, MutexGuard};
 
 /// What a transaction changed that others wait for. Gathered while it runs, told once it is committed.
 #[derive(Debug, Default)]
@@ -42,8 +44,8 @@ impl Ended {
 /// The store's side of all who wait.
 #[derive(Debug, Default)]
 pub struct Signals {
-    pub due_changed: Arc<Notify>,
-    pub ended: Arc<Notify>,
+    pub due_changed: Arc<Bell>,
+    pub ended: Arc<Bell>,
     pub endings: Arc<Endings>,
 }
 
@@ -51,12 +53,10 @@ impl Signals {
     /// Tells of a commit.
     pub fn tell(&self, effects: &Effects) {
         if effects.due_changed {
-            self.due_changed.notify_waiters();
-            // And whoever is not waiting yet: it was busy with what it found before.
-            self.due_changed.notify_one();
+            self.due_changed.ring();
         }
         if !effects.ended.is_empty() {
-            self.ended.notify_waiters();
+            self.ended.ring();
             self.endings.tell(&effects.ended);
         }
     }

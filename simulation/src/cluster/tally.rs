@@ -149,10 +149,11 @@ impl Tally {
             Rejection::Unresolved(_) => 12,
             Rejection::NotInDoubt => 13,
             Rejection::Superseded { .. } => 14,
-            // No run of right workers with unchanged code gets there, so these are no goals: four billion claims; a
+            // No run of right workers with unchanged code gets there, so these are no goals: four billion claims or attempts; a
             // settlement before any beginning; a step whose kind has changed; a settlement or an ending that the
             // worker's machine cannot name.
             Rejection::EpochExhausted
+            | Rejection::AttemptsExhausted
             | Rejection::UnknownStep
             | Rejection::KindMismatch { .. }
             | Rejection::IllegalSettlement(_)

@@ -3,7 +3,6 @@
 mod body;
 pub(super) mod job;
 mod queue;
-mod sync;
 mod writer;
 
 use std::marker::PhantomData;
@@ -11,7 +10,7 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use hydra_protocol::Time;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::backend::{Backend, Reads};
 use super::signals::Signals;
@@ -20,6 +19,7 @@ use super::{
     HeartbeatRequest, Heartbeats, HistoryView, ListFilter, PruneRequest, Pruned, Store, StoreError, StoreOptions,
     Transact, Value, check,
 };
+use crate::bell::Bell;
 use body::{BodyTransaction, Opened};
 use job::{Job, Operation, Read};
 use queue::Queue;
@@ -220,11 +220,11 @@ impl<B: Backend> Store for GroupCommit<B> {
         self.options.payload_bytes_max
     }
 
-    fn due_changed(&self) -> Arc<Notify> {
+    fn due_changed(&self) -> Arc<Bell> {
         Arc::clone(&self.signals.due_changed)
     }
 
-    fn ended(&self) -> Arc<Notify> {
+    fn ended(&self) -> Arc<Bell> {
         Arc::clone(&self.signals.ended)
     }
 

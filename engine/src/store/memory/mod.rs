@@ -1,5 +1,6 @@
 //! Rows in memory: the same contract, and nothing is left when the process ends.
 
+mod evidence;
 mod reads;
 mod tables;
 
@@ -15,6 +16,7 @@ use super::backend::{
 };
 use super::user_sql::UserSql;
 use super::{ExecutionKey, Inline, JournalStep, LeaseView, StoreError, StoreOptions, Target, Value};
+use crate::conform::Entry;
 use tables::{ExecutionRecord, StepRecord, Tables};
 
 /// A store in memory: for tests, and for work that may be lost with its process.
@@ -43,6 +45,13 @@ pub struct MemoryBackend {
 }
 
 impl MemoryBackend {
+    /// An empty store that keeps a journal of commands, for [`crate::conform::check`].
+    pub fn with_journal() -> Self {
+        let mut backend = Self::default();
+        backend.tables.keep_journal(Entry::Origin(0).encode());
+        backend
+    }
+
     /// The user's tables, with a transaction and a savepoint open in them if the engine's rows have them.
     fn user(&mut self) -> Result<&mut UserSql, StoreError> {
         if self.user.is_none() {
@@ -206,6 +215,15 @@ impl EngineRows for MemoryBackend {
         let lease = self.tables.leases().get(&pair).cloned();
         let lease = lease.ok_or_else(|| missing(format!("lease {} of execution {}", epoch.0, key.0)))?;
         self.tables.put_lease(pair, LeaseView { ended_at: Some(at), ..lease });
+        Ok(())
+    }
+
+    fn keeps_journal(&self) -> bool {
+        self.tables.journal().is_some()
+    }
+
+    fn record(&mut self, entry: &[u8]) -> Result<(), StoreError> {
+        self.tables.put_entry(entry.to_vec());
         Ok(())
     }
 }

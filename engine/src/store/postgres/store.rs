@@ -15,6 +15,7 @@ use super::reads::{History, List, Read, View};
 use super::runtime::{self, Running};
 use super::writer::{self, Work};
 use super::{PostgresOptions, Shared, body, prune};
+use crate::bell::Bell;
 use crate::store::group_commit::job::Job;
 use crate::store::{
     Answer, ClaimRequest, Claims, CommandRequest, EndingMark, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
@@ -261,11 +262,11 @@ impl Store for PostgresStore {
         self.shared.options.payload_bytes_max
     }
 
-    fn due_changed(&self) -> Arc<Notify> {
+    fn due_changed(&self) -> Arc<Bell> {
         Arc::clone(&self.shared.signals.due_changed)
     }
 
-    fn ended(&self) -> Arc<Notify> {
+    fn ended(&self) -> Arc<Bell> {
         Arc::clone(&self.shared.signals.ended)
     }
 

@@ -323,6 +323,14 @@ impl EngineRows for SqliteBackend {
             || format!("lease {} of {}", epoch.0, rows::execution_name(key)),
         )
     }
+
+    fn keeps_journal(&self) -> bool {
+        self.journal
+    }
+
+    fn record(&mut self, entry: &[u8]) -> Result<(), StoreError> {
+        self.write_one("INSERT INTO hydra_journal (entry) VALUES (?1)", [entry], || "the journal".to_owned())
+    }
 }
 
 impl Backend for SqliteBackend {
