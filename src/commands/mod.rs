@@ -4,6 +4,7 @@ pub mod audit;
 pub mod bench;
 pub mod demo;
 pub mod executions;
+pub mod soak;
 
 use std::process::ExitCode;
 
