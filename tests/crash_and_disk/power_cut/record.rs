@@ -57,10 +57,11 @@ impl Record {
         }
         crate::judge::has_ended(&stage.file(), &stage.notes(), &stage.plan.ids)?;
         let events = std::mem::take(&mut *events.lock().unwrap());
-        match events.iter().find(|event| matches!(event, Event::Unknown(_))) {
-            Some(unknown) => Err(format!("{unknown:?}")),
-            None => Ok(Record { events, ids: stage.plan.ids.clone() }),
-        }
+        let unknown = events.iter().find_map(|event| match event {
+            Event::Unknown(what) => Some(what.clone()),
+            _ => None,
+        });
+        unknown.map_or(Ok(Record { events, ids: stage.plan.ids.clone() }), Err)
     }
 
     /// The same run on a disk that does nothing when it is told to sync these. Where it is all of them, it is the run
