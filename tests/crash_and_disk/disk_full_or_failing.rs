@@ -47,8 +47,13 @@ fn calls() -> Result<usize, String> {
 }
 
 /// One run; what callers were told, and how many calls failed.
-fn run(outage: Outage) -> Result<(BTreeSet<String>, usize), String> {
-    let (stage, failed) = (Stage::new(&IDS), Arc::new(Mutex::new(0)));
+fn run(outage: Outage, mutant: Option<&str>) -> Result<(BTreeSet<String>, usize), String> {
+    let (mut stage, failed) = (Stage::new(&IDS), Arc::new(Mutex::new(0)));
+    stage.plan.mutant = mutant.map(str::to_owned);
+    if outage.calls > 1 {
+        // Leases end while the disk cannot renew them.
+        stage.plan.lease_ms = 200;
+    }
     let (counted, mut count) = (failed.clone(), 0);
     let end = stage.run(move |seen| {
         if !changes_a_file(seen) {
@@ -90,7 +95,7 @@ pub fn errors_are_typed_and_work_resumes() {
     let all = all(calls().unwrap());
     let (mut told, mut failed) = (BTreeSet::new(), 0);
     for outage in all.iter().step_by((all.len() / SAMPLE).max(1)) {
-        let (errors, calls) = run(*outage).unwrap_or_else(|why| panic!("{outage:?}: {why}"));
+        let (errors, calls) = run(*outage, None).unwrap_or_else(|why| panic!("{outage:?}: {why}"));
         told.extend(errors);
         failed += calls;
     }
@@ -99,13 +104,21 @@ pub fn errors_are_typed_and_work_resumes() {
 
 const SAMPLE: usize = 24;
 
+/// An engine whose worker takes an answer that it did not get for a failure of the step.
+pub fn an_engine_known_to_be_wrong_is_found_out() {
+    let calls = calls().unwrap();
+    let mut outages = (calls / 2..calls).map(|at| Outage { at, error: Errno::EIO, calls: 1 });
+    let found = outages.find_map(|outage| run(outage, Some("lost-reply-is-failure")).err());
+    assert!(found.is_some(), "it went unnoticed");
+}
+
 pub fn campaign() -> Verdict {
     let calls = calls()?;
     let all = all(calls);
     println!("{calls} calls change a file; {} runs", all.len());
     let (mut told, mut failed) = (BTreeSet::new(), 0);
     for (done, outage) in all.iter().enumerate() {
-        let (errors, calls) = run(*outage).map_err(|why| format!("{outage:?}: {why}"))?;
+        let (errors, calls) = run(*outage, None).map_err(|why| format!("{outage:?}: {why}"))?;
         told.extend(errors);
         failed += calls;
         if done % 200 == 0 {

@@ -14,11 +14,13 @@ const KILLS_PER_FILE: u32 = 10;
 const KILLED_WITHIN_MS: u64 = 250;
 
 /// One file, from its first process to its last; how many living processes were killed.
-fn one_file(dice: &mut Dice) -> Result<u32, String> {
+fn one_file(dice: &mut Dice, mutant: Option<&str>) -> Result<u32, String> {
     let ids: Vec<_> = (0..EXECUTIONS).map(|number| format!("tour-{number}")).collect();
     let ids: Vec<_> = ids.iter().map(String::as_str).collect();
     let mut stage = Stage::new(&ids);
     stage.plan.together = true;
+    stage.plan.pace_ms = 10;
+    stage.plan.mutant = mutant.map(str::to_owned);
     // Shorter than a process lives, so that work changes hands while both are up.
     stage.plan.lease_ms = 150;
     let start = || {
@@ -54,15 +56,22 @@ fn one_file(dice: &mut Dice) -> Result<u32, String> {
 pub fn no_promise_is_broken() {
     let (mut dice, mut kills) = (Dice(20_261_123), 0);
     while kills < 20 {
-        kills += one_file(&mut dice).unwrap();
+        kills += one_file(&mut dice, None).unwrap();
     }
+}
+
+/// The same, with engines that are known to be wrong.
+pub fn an_engine_known_to_be_wrong_is_found_out() {
+    let mut dice = Dice(20_261_123);
+    let found = (0..10).find_map(|_| one_file(&mut dice, Some("key-per-attempt")).err());
+    assert!(found.is_some_and(|why| why.contains("keys of")), "it went unnoticed");
 }
 
 pub fn campaign() -> Verdict {
     let (mut dice, begun) = (Dice(7), Instant::now());
     let (mut files, mut kills) = (0, 0);
     while begun.elapsed() < Duration::from_secs(600) {
-        kills += one_file(&mut dice)?;
+        kills += one_file(&mut dice, None)?;
         files += 1;
         if files % 20 == 0 {
             println!("{} s: {files} files, {kills} processes killed", begun.elapsed().as_secs());

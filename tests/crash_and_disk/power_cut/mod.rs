@@ -175,8 +175,9 @@ fn resume(file: &Path, notes: &[Note], ids: &[String]) -> Verdict {
         let clock = Arc::new(TokioClock::starting_at(later));
         let store: Arc<dyn Store> = Arc::new(Inline::over(backend, StoreOptions { clock, ..StoreOptions::default() }));
         let (bodies, client) = (outside.clone(), Client::new(store.clone()));
-        let worker = Worker::builder(store)
-            .workflow(tour::WORKFLOW, move |ctx, paper_bytes| tour::tour(ctx, paper_bytes, bodies.clone()));
+        let worker = Worker::builder(store).workflow(tour::WORKFLOW, move |ctx, paper_bytes| {
+            tour::tour(ctx, paper_bytes, bodies.clone(), Duration::ZERO)
+        });
         let worker = worker.start().map_err(|error| error.to_string())?;
         for id in ids {
             client

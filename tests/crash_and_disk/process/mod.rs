@@ -36,6 +36,8 @@ pub struct Plan {
     pub ahead_ms: u64,
     /// How long a receipt is: what a commit has to write.
     pub paper_bytes: usize,
+    /// How long a body takes after its effect: time to kill it.
+    pub pace_ms: u64,
     /// Commits that are not synced: what must be noticed.
     pub normal: bool,
     /// Rules of the museum to go by: what must be noticed.
@@ -54,6 +56,7 @@ impl Plan {
             lease_ms: 20_000,
             ahead_ms: 0,
             paper_bytes: 3,
+            pace_ms: 0,
             normal: false,
             mutant: None,
             housekeeping: false,
@@ -126,9 +129,10 @@ async fn serve(plan: &Plan, outside: &Arc<Outside>, ids: &[String]) {
     }
     let store = Arc::new(Listening { store: sqlite.clone(), outside: outside.clone() });
     let (bodies, client) = (outside.clone(), Client::new(store.clone()));
+    let pace = Duration::from_millis(plan.pace_ms);
     let worker = Worker::builder(store)
         .rules(plan.rules())
-        .workflow(tour::WORKFLOW, move |ctx, paper_bytes| tour::tour(ctx, paper_bytes, bodies.clone()))
+        .workflow(tour::WORKFLOW, move |ctx, paper_bytes| tour::tour(ctx, paper_bytes, bodies.clone(), pace))
         .lease(Duration::from_millis(plan.lease_ms))
         .poll_interval(AGAIN)
         .start()

@@ -35,7 +35,7 @@ pub struct Receipt {
     pub paper: String,
 }
 
-pub async fn tour(ctx: Context, paper_bytes: usize, outside: Arc<Outside>) -> Result<Done, BoxError> {
+pub async fn tour(ctx: Context, paper_bytes: usize, outside: Arc<Outside>, pace: Duration) -> Result<Done, BoxError> {
     let id = ctx.execution().id.clone();
     // Enough for any number of crashes.
     let patient = RetryPolicy::attempts(100_000).initial(Duration::from_millis(2)).cap(Duration::from_millis(20));
@@ -45,6 +45,7 @@ pub async fn tour(ctx: Context, paper_bytes: usize, outside: Arc<Outside>) -> Re
             let outside = outside.clone();
             async move {
                 outside.effect(step, &attempt);
+                take(pace).await;
                 Ok(Receipt { attempt: attempt.number, paper: "x".repeat(paper_bytes) })
             }
         })
@@ -65,6 +66,7 @@ pub async fn tour(ctx: Context, paper_bytes: usize, outside: Arc<Outside>) -> Re
         let outside = outside.clone();
         async move {
             outside.effect(AT_MOST_ONCE, &attempt);
+            take(pace).await;
             Ok(true)
         }
     });
@@ -82,4 +84,10 @@ pub async fn tour(ctx: Context, paper_bytes: usize, outside: Arc<Outside>) -> Re
     outside.saw(&id, "right", &right);
     outside.saw(&id, "both", &both?);
     Ok(Done { charge, mailed, left, right })
+}
+
+async fn take(pace: Duration) {
+    if !pace.is_zero() {
+        tokio::time::sleep(pace).await;
+    }
 }
