@@ -56,6 +56,9 @@ fn run(outage: Outage, mutant: Option<&str>) -> Result<(BTreeSet<String>, usize)
     }
     let (counted, mut count) = (failed.clone(), 0);
     let end = stage.run(move |seen| {
+        if std::env::var_os("DBG").is_some() {
+            eprintln!("{} {} {:?}", seen.call, seen.path, seen.moment);
+        }
         if !changes_a_file(seen) {
             return None;
         }
@@ -64,8 +67,9 @@ fn run(outage: Outage, mutant: Option<&str>) -> Result<(BTreeSet<String>, usize)
             *counted.lock().unwrap() += 1;
             Act::Fail(outage.error)
         })
-    })?;
+    });
     let notes = stage.notes();
+    let end = end.map_err(|why| format!("{why}; the last notes: {:?}", &notes[notes.len().saturating_sub(5)..]))?;
     let mut told = BTreeSet::new();
     for note in &notes {
         if let Note::Trouble { doing, error, passing } = note {
@@ -113,6 +117,10 @@ pub fn an_engine_known_to_be_wrong_is_found_out() {
 }
 
 pub fn campaign() -> Verdict {
+    if std::env::var_os("DBG").is_some() {
+        println!("{:?}", run(Outage { at: 22, error: Errno::ENOSPC, calls: 25 }, None));
+        return Ok(());
+    }
     let calls = calls()?;
     let all = all(calls);
     println!("{calls} calls change a file; {} runs", all.len());
