@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use hydra_live::process::seen::Seen;
 use hydra_live::process::trace::Act;
@@ -18,15 +19,15 @@ const IDS: [&str; 1] = ["only"];
 /// What a disk answers when it cannot.
 const ERRORS: [Errno; 4] = [Errno::ENOSPC, Errno::EIO, Errno::EROFS, Errno::EDQUOT];
 
-/// How long it cannot, in calls.
-const OUTAGES: [usize; 2] = [1, 25];
+/// How long it cannot: for one call, or for some time, in which leases end that it cannot renew.
+const OUTAGES: [Duration; 2] = [Duration::ZERO, Duration::from_millis(300)];
 
-/// Where the disk begins to fail, how, and for how many calls.
+/// At which call the disk begins to fail, how, and for how long.
 #[derive(Clone, Copy, Debug)]
 struct Outage {
     at: usize,
     error: Errno,
-    calls: usize,
+    lasts: Duration,
 }
 
 /// Whether the call changes a file: those fail, and not what is told to the outside.
@@ -50,20 +51,20 @@ fn calls() -> Result<usize, String> {
 fn run(outage: Outage, mutant: Option<&str>) -> Result<(BTreeSet<String>, usize), String> {
     let (mut stage, failed) = (Stage::new(&IDS), Arc::new(Mutex::new(0)));
     stage.plan.mutant = mutant.map(str::to_owned);
-    if outage.calls > 1 {
-        // Leases end while the disk cannot renew them.
+    if !outage.lasts.is_zero() {
         stage.plan.lease_ms = 200;
     }
-    let (counted, mut count) = (failed.clone(), 0);
+    let (counted, mut count, mut since) = (failed.clone(), 0, None);
     let end = stage.run(move |seen| {
-        if std::env::var_os("DBG").is_some() {
-            eprintln!("{} {} {:?}", seen.call, seen.path, seen.moment);
-        }
         if !changes_a_file(seen) {
             return None;
         }
+        if count == outage.at {
+            since = Some(Instant::now());
+        }
+        let fails = count == outage.at || since.is_some_and(|since: Instant| since.elapsed() < outage.lasts);
         count += 1;
-        (outage.at + 1..=outage.at + outage.calls).contains(&count).then(|| {
+        fails.then(|| {
             *counted.lock().unwrap() += 1;
             Act::Fail(outage.error)
         })
@@ -90,8 +91,8 @@ fn run(outage: Outage, mutant: Option<&str>) -> Result<(BTreeSet<String>, usize)
 }
 
 fn all(calls: usize) -> Vec<Outage> {
-    let errors = ERRORS.into_iter().flat_map(|error| OUTAGES.map(|calls| (error, calls)));
-    errors.flat_map(|(error, length)| (0..calls).map(move |at| Outage { at, error, calls: length })).collect()
+    let outages = ERRORS.into_iter().flat_map(|error| OUTAGES.map(|lasts| (error, lasts)));
+    outages.flat_map(|(error, lasts)| (0..calls).map(move |at| Outage { at, error, lasts })).collect()
 }
 
 /// A sample, spread over places, errors and lengths.
@@ -111,16 +112,12 @@ const SAMPLE: usize = 24;
 /// An engine whose worker takes an answer that it did not get for a failure of the step.
 pub fn an_engine_known_to_be_wrong_is_found_out() {
     let calls = calls().unwrap();
-    let mut outages = (calls / 2..calls).map(|at| Outage { at, error: Errno::EIO, calls: 1 });
+    let mut outages = (calls / 2..calls).map(|at| Outage { at, error: Errno::EIO, lasts: Duration::ZERO });
     let found = outages.find_map(|outage| run(outage, Some("lost-reply-is-failure")).err());
     assert!(found.is_some(), "it went unnoticed");
 }
 
 pub fn campaign() -> Verdict {
-    if std::env::var_os("DBG").is_some() {
-        println!("{:?}", run(Outage { at: 22, error: Errno::ENOSPC, calls: 25 }, None));
-        return Ok(());
-    }
     let calls = calls()?;
     let all = all(calls);
     println!("{calls} calls change a file; {} runs", all.len());

@@ -41,7 +41,7 @@ struct Bounds {
 }
 
 const IN_TESTS: Bounds = Bounds { all_subsets_of: 3, by_dice: 2, states: Some(900), resumed_one_in: 10 };
-const IN_THE_CAMPAIGN: Bounds = Bounds { all_subsets_of: 8, by_dice: 16, states: None, resumed_one_in: 20 };
+const IN_THE_CAMPAIGN: Bounds = Bounds { all_subsets_of: 9, by_dice: 48, states: None, resumed_one_in: 20 };
 
 /// What a power cut leaves: after so many events, with these fates.
 struct Cut {
