@@ -36,6 +36,8 @@ enum Command {
     Report(hydra_simulation::cli::Report),
     /// What the engine costs, beside what the disk allows.
     Bench(commands::bench::Bench),
+    /// The engine under load and faults for hours: are memory, file size and open files flat?
+    Soak(commands::soak::Soak),
     /// Executions in an SQLite file: list them, look into them, cancel, retry and resolve them, delete those that ended.
     Executions(commands::executions::Executions),
     /// Whether an engine's SQLite file is what the rules make of its journal of commands.
@@ -80,6 +82,7 @@ fn main() -> ExitCode {
         Command::Replay(replay) => ExitCode::from(replay.run()),
         Command::Report(report) => ExitCode::from(report.run()),
         Command::Bench(bench) => commands::exit(bench.run()),
+        Command::Soak(soak) => commands::exit(soak.run()),
         Command::Executions(executions) => commands::exit(executions.run()),
         Command::Conform(conform) => commands::exit(conform.run()),
     }

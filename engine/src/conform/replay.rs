@@ -116,15 +116,16 @@ impl Replay {
 
     /// What was deleted had ended. A start under its id is one like any other.
     fn deleted(&mut self, number: u64, key: ExecutionKey) {
-        self.ids.retain(|_, known| *known != key);
         let departed = self.departed.remove(&key.0);
         let Some(known) = self.executions.remove(&key.0) else {
+            self.ids.retain(|_, known| *known != key);
             if !departed {
                 let execution = Some(format!("the execution with key {}", key.0));
                 self.say(Some(number), execution, None, "it was deleted, and was never there".to_owned());
             }
             return;
         };
+        self.ids.remove(&known.id);
         if !known.row.is_ended() && !departed {
             let what = "it was deleted before it had ended".to_owned();
             self.say(Some(number), Some(known.id.to_string()), None, what);

@@ -15,6 +15,11 @@ pub fn of(error: Error) -> StoreError {
         Some(ErrorCode::SystemIoFailure | ErrorCode::OutOfMemory | ErrorCode::CannotOpen) => {
             StoreError::Unavailable(error.to_string())
         }
+        // What SQLite says when it could not get at the log's index for ten seconds: on a disk that is full it cannot
+        // be made.
+        Some(ErrorCode::FileLockingProtocolFailed) => {
+            StoreError::Unavailable(format!("the index of the file's log cannot be used or made ({error})"))
+        }
         Some(ErrorCode::ReadOnly) => StoreError::Refused(format!(
             "the file cannot be written: see its permissions and its folder's, and whether the disk is mounted \
              read-only ({error})"

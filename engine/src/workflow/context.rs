@@ -8,7 +8,7 @@ use hydra_protocol::worker::step::{BodyEnd, Plan};
 use hydra_protocol::{Failure, Kind, Outcome, StepNo, Time, Wake};
 
 use crate::codec::span;
-use crate::store::{ExecutionId, Transaction};
+use crate::store::{ExecutionId, StoreError, Transaction};
 use crate::workflow::StepBuilder;
 use crate::workflow::step::{TimerFuture, ZERO_BACKOFF};
 
@@ -103,4 +103,7 @@ pub(crate) struct StepEnd {
     pub(crate) error: Option<String>,
     /// The transaction to commit, if it is to be committed.
     pub(crate) transaction: Option<Box<dyn Transaction>>,
+    /// The body failed, and its transaction had been lost to the store's own trouble, which passes: not the body's
+    /// doing, so it is no failed attempt. Nothing that it wrote is left, and it is asked for again.
+    pub(crate) lost: Option<StoreError>,
 }

@@ -218,7 +218,7 @@ async fn body_end<T: Serialize + DeserializeOwned>(
         Some(limit) => tokio::time::timeout(limit, body).await.ok(),
     };
     // Whatever the body kept of its transaction is closed; unless it is handed on below, it is rolled back.
-    let transaction = match tx {
+    let transaction = match &tx {
         Some(tx) => tx.close().await,
         None => None,
     };
@@ -230,7 +230,8 @@ async fn body_end<T: Serialize + DeserializeOwned>(
         Err(panic) => return ended(BodyEnd::Panicked, format!("panicked: {}", codec::panic_text(&*panic))),
         Ok(Err(failure)) => {
             let retryable = failure.retryable && !is_final.is_some_and(|is_final| is_final(&failure.error));
-            return ended(BodyEnd::Error { retryable }, failure.error.to_string());
+            let lost = tx.as_ref().and_then(Tx::lost);
+            return StepEnd { lost, ..ended(BodyEnd::Error { retryable }, failure.error.to_string()) };
         }
         Ok(Ok(value)) => value,
     };
@@ -247,11 +248,11 @@ async fn body_end<T: Serialize + DeserializeOwned>(
     if let Err(why) = codec::decode::<T>(&encoded) {
         return ended(BodyEnd::Unencodable, format!("the result cannot be read back: {why}"));
     }
-    StepEnd { end: BodyEnd::Returned, value: Some(encoded), error: None, transaction }
+    StepEnd { end: BodyEnd::Returned, value: Some(encoded), error: None, transaction, lost: None }
 }
 
 fn ended(end: BodyEnd, error: String) -> StepEnd {
-    StepEnd { end, value: None, error: Some(codec::error_text(error)), transaction: None }
+    StepEnd { end, value: None, error: Some(codec::error_text(error)), transaction: None, lost: None }
 }
 
 /// A durable outcome, as the workflow sees it; or why the checkpoint cannot be decoded.

@@ -191,16 +191,16 @@ impl<B: Backend> Writer<B> {
             }
         }
         self.alone = self.alone.saturating_sub(1);
-        let failure = self.commit(round.len(), &effects).err();
-        if failure.is_some() && round.len() > 1 {
+        let failure = match self.commit(round.len(), &effects) {
             // A deferred constraint of the user's own, perhaps, which fails at the commit and names nobody: each of
             // them on its own, so that only the culprit fails.
-            self.alone = round.len();
-            let lost = StoreError::Unavailable("a commit of several bodies failed".into());
-            round.into_iter().for_each(|settled| settled.answer(Some(&lost)));
-        } else {
-            round.into_iter().for_each(|settled| settled.answer(failure.as_ref()));
-        }
+            Err(StoreError::Refused(_)) if round.len() > 1 => {
+                self.alone = round.len();
+                Some(StoreError::Unavailable("a commit of several bodies failed".into()))
+            }
+            done => done.err(),
+        };
+        round.into_iter().for_each(|settled| settled.answer(failure.as_ref()));
     }
 
     /// One body, from its decision to its commit or to its end without one (none). An error if the transaction is

@@ -221,7 +221,13 @@ impl<'a> Poller<'a> {
     }
 
     fn body_ended(&mut self, no: StepNo, end: StepEnd, draining: bool) -> Result<(), Polled> {
-        let StepEnd { end, value, error, transaction } = end;
+        let StepEnd { end, value, error, transaction, lost } = end;
+        // Counted as a failure, a disk that is nearly full would use up the attempts of every step that needs room:
+        // (1) the body's statement finds no room; (2) that it failed does find some; (3) the next attempt begins.
+        if let Some(lost) = lost {
+            self.asks.push(std::future::ready((no, Done::Asked(Asked::Lost(lost)))).boxed());
+            return Ok(());
+        }
         if let Some(slot) = self.host.state().slots.get_mut(&no) {
             slot.value = value.clone();
             slot.error = error;

@@ -7,6 +7,7 @@ mod descriptor;
 pub mod guard;
 pub mod launch;
 mod output;
+pub mod seen;
 pub mod trace;
 
 use std::path::Path;

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use super::Shared;
 use super::descriptor::Descriptors;
+use super::seen::{self, Moment, Seen};
 use crate::boundary::{Site, call_name};
 
 /// How a process is to be traced.
@@ -29,7 +30,12 @@ pub struct Trace {
     pub trigger: Option<Trigger>,
     /// Where the calls are counted.
     pub counts: Counts,
+    /// Sees every call that is counted, and those that make, remove or rename files, before and after it is done.
+    pub watch: Option<Watch>,
 }
+
+/// Looks at a call; before it is done, says what to do there.
+pub type Watch = Box<dyn FnMut(&Seen) -> Option<Act> + Send>;
 
 /// The calls of each site.
 pub type Counts = Arc<Mutex<BTreeMap<Site, u32>>>;
@@ -69,6 +75,8 @@ struct Tracer<'a> {
     descriptors: Descriptors,
     /// Threads whose next exit from a call answers this error.
     failing: HashMap<Pid, Errno>,
+    /// Threads inside of a call that is watched.
+    watched: HashMap<Pid, Seen>,
     /// Threads that are known.
     threads: Vec<Pid>,
     done: bool,
@@ -77,8 +85,16 @@ struct Tracer<'a> {
 /// Traces until the process has ended; answers how it did.
 pub(super) fn follow(pid: Pid, trace: Trace, shared: &Shared) -> String {
     let descriptors = Descriptors::new(trace.door, trace.store.clone());
-    let mut tracer =
-        Tracer { pid, shared, trace, descriptors, failing: HashMap::new(), threads: Vec::new(), done: false };
+    let mut tracer = Tracer {
+        pid,
+        shared,
+        trace,
+        descriptors,
+        failing: HashMap::new(),
+        watched: HashMap::new(),
+        threads: Vec::new(),
+        done: false,
+    };
     let seized = tracer.seize();
     let failed = seized.is_err();
     shared.change(|state| state.traced = Some(seized));
@@ -159,6 +175,7 @@ impl Tracer<'_> {
             if let Some(error) = self.failing.remove(&tid) {
                 answer(tid, error);
             }
+            self.was_watched(tid);
             return go_on(tid, None);
         }
         let act = self.counted(tid);
@@ -175,10 +192,31 @@ impl Tracer<'_> {
         }
     }
 
+    /// Shows the call to who watches; what they say to do.
+    fn watched(&mut self, tid: Pid, seen: impl FnOnce() -> Option<Seen>) -> Option<Act> {
+        let watch = self.trace.watch.as_mut()?;
+        let seen = seen()?;
+        let act = watch(&seen);
+        self.watched.insert(tid, seen);
+        act
+    }
+
+    /// Shows the call again, now that it is done.
+    fn was_watched(&mut self, tid: Pid) {
+        if let Some(mut seen) = self.watched.remove(&tid)
+            && let (Some(watch), Some(answer)) = (self.trace.watch.as_mut(), seen::answered(tid))
+        {
+            seen.moment = Moment::After(answer);
+            _ = watch(&seen);
+        }
+    }
+
     /// Counts the call; what to do if this is the place.
     fn counted(&mut self, tid: Pid) -> Option<Act> {
         let (number, descriptor) = number_and_first(tid)?;
-        let call = call_name(number)?;
+        let Some(call) = call_name(number) else {
+            return self.watched(tid, || Seen::of_path(tid));
+        };
         let target = self.descriptors.target(tid, descriptor)?;
         // Reading a file changes nothing outside; reading a connection takes an answer.
         if matches!(call, "read" | "readv") && !matches!(target, "store" | "net") {
@@ -190,6 +228,9 @@ impl Tracer<'_> {
         *count += 1;
         let nth = *count;
         drop(counts);
+        if let Some(act) = self.watched(tid, || Seen::of_descriptor(tid, call, target)) {
+            return Some(act);
+        }
         let trigger = self.trace.trigger.as_mut().filter(|_| !self.done)?;
         if trigger.site != site || trigger.nth != nth {
             return None;

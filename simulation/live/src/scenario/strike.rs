@@ -48,6 +48,7 @@ impl Run<'_> {
             store: self.stage.store_ports(),
             trigger,
             counts: self.counts.clone(),
+            watch: None,
         };
         let process = self.workers.first().and_then(|worker| worker.process.as_ref());
         process.ok_or("worker A is not up")?.trace(trace)
