@@ -112,6 +112,9 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             self.calls[call].answer = None;
             return self.respond(call);
         }
+        if self.drives[drive].slots[slot as usize].dropped {
+            return self.drop_transaction(call, drive, slot);
+        }
         let step = self.step_of(drive, slot);
         let attempt = self.store.steps[step as usize].row.map_or(0, |row| row.attempt);
         let (body, ends) = self.enter(drive, step, attempt);
@@ -128,12 +131,18 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.pass(worker, Place::Body);
     }
 
+    /// The race of the step is over: its transaction is rolled back, and nobody waits for an answer.
+    fn drop_transaction(&mut self, call: u32, drive: u32, slot: u32) {
+        self.drives[drive].slots[slot as usize].phase = step::Phase::Gone;
+        self.done_with(call);
+    }
+
     /// That body has ended: its effect and its checkpoint commit together, or neither does.
     pub(crate) fn transacted(&mut self, call: u32) {
         if self.wait_out_pause(self.calls[call].worker, Event::Transacted { call }) {
             return;
         }
-        let Asker::Step { drive, generation, .. } = self.calls[call].asker else { return };
+        let Asker::Step { drive, generation, slot } = self.calls[call].asker else { return };
         let (body, ends, about, command) =
             (self.calls[call].body, self.calls[call].ends, self.calls[call].about, self.calls[call].command);
         let step = about.step.unwrap_or(0);
@@ -146,6 +155,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             self.note(who, Fact::Left { step, body, gave: Gave::Cancelled });
             self.calls[call].answer = None;
             return self.abort(call);
+        }
+        if self.drives[drive].slots[slot as usize].dropped {
+            self.tally.path(goal!("transaction-rolled-back"));
+            self.note(who, Fact::Left { step, body, gave: Gave::Cancelled });
+            return self.drop_transaction(call, drive, slot);
         }
         let gave = match ends {
             BodyEnd::Returns => {

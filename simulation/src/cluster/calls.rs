@@ -234,7 +234,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.done_with(index);
     }
 
-    fn done_with(&mut self, index: u32) {
+    pub(crate) fn done_with(&mut self, index: u32) {
         if self.calls[index].events > 0 {
             return;
         }

@@ -6,7 +6,7 @@ use super::Cluster;
 use super::calls::Asker;
 use super::note::{Fact, Who};
 use super::queue::Event;
-use super::store::About;
+use super::store::{About, Store};
 use crate::history::{Op, Phase};
 use crate::workload::Workload;
 
@@ -61,7 +61,10 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.note(Who::Client, Fact::Invoked { call, op, execution, other_input });
         let command = match op {
             Op::Start => {
-                Command::Start { due_at: Time::default(), deadline: None, replays_max: self.config.replays_max }
+                let program = &self.programs.programs[execution as usize];
+                let after = |ms| Store::clock(self.now_ms + ms);
+                let due_at = if program.delay_ms == 0 { Time::default() } else { after(program.delay_ms) };
+                Command::Start { due_at, deadline: program.deadline_ms.map(after), replays_max: self.config.replays_max }
             }
             Op::Cancel => Command::Cancel,
             Op::Retry => Command::Retry { attempts: 1 },

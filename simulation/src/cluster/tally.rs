@@ -1,6 +1,6 @@
 //! What a campaign has reached: a run that never met a rejection has not tested it.
 
-use hydra_protocol::{Command, Ending, Rejection};
+use hydra_protocol::{Command, Ending, Failure, Rejection};
 
 /// How far a name's count may go; a name is an index into one of the tables below.
 macro_rules! tally {
@@ -77,6 +77,7 @@ tally! {
         "taken-over", "body-cancelled", "attempt-crashed", "in-doubt", "unencodable", "undecodable", "exhausted",
         "asked-again", "late-reply-used", "late-reply-dropped", "stopped-by-clock", "parked", "held", "shut-down",
         "replayed", "transaction-rolled-back", "zombie-refused", "workflow-failed", "succeeded", "cancelled",
+        "race-won", "deadline-passed",
     ];
 }
 
@@ -174,6 +175,7 @@ impl Tally {
     pub(crate) fn ending(&mut self, ending: Ending) {
         self.path(match ending {
             Ending::Succeeded => path_index("succeeded"),
+            Ending::Failed(Failure::DeadlineExceeded) => path_index("deadline-passed"),
             Ending::Failed(_) => path_index("workflow-failed"),
             Ending::Cancelled => path_index("cancelled"),
         });

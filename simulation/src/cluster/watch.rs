@@ -53,6 +53,11 @@ struct ExecutionSeen {
     last_ms: u64,
     retried: bool,
     decode: bool,
+    /// Claimed since the last other sign, and how often it was claimed and given back without one in between.
+    claimed: bool,
+    fruitless: u32,
+    /// When a client first asked for its start.
+    started_ms: Option<u64>,
 }
 
 /// What is remembered of one worker.
@@ -70,6 +75,8 @@ pub struct Watch {
     workers: Vec<WorkerSeen>,
 }
 
+/// So often may an execution be claimed and given back with nothing done in between.
+const FRUITLESS_MAX: u32 = 2;
 /// Leases that a takeover may need after the last fault has been felt.
 const TAKEOVER_LEASES_MAX: u64 = 2;
 
@@ -110,7 +117,13 @@ impl Watch {
             Who::Client | Who::Store | Who::Nemesis => 0,
         };
         match note.fact {
-            Fact::Invoked { .. } => None,
+            Fact::Invoked { op, execution, .. } => {
+                let seen = &mut self.executions[execution as usize];
+                if op == Op::Start {
+                    seen.started_ms.get_or_insert(at_ms);
+                }
+                None
+            }
             Fact::Answered { op, execution, other_input, phase, .. } => {
                 let seen = &mut self.executions[execution as usize];
                 seen.retried |= op == Op::Retry && phase == Phase::Ok;
@@ -186,12 +199,17 @@ impl Watch {
                 strange_if!(seen.leased && at_ms > excused_ms, "a healthy worker was taken from");
                 strange_if!(seen.leased && felt_ms == 0, "a worker without a fault was taken from");
                 (seen.epoch, seen.claim, seen.owner, seen.leased) = (epoch, claim, worker, true);
+                seen.claimed = true;
                 seen.status = Some(Status::Running);
                 strange
             }
             Fact::Released { execution, claim } => {
+                let before = self.executions[execution as usize];
                 let strange = self.written(execution, claim, at_ms, programs, config);
-                self.executions[execution as usize].leased = false;
+                let seen = &mut self.executions[execution as usize];
+                seen.leased = false;
+                seen.fruitless = before.fruitless + u32::from(before.claimed);
+                strange_if!(seen.fruitless > FRUITLESS_MAX, "claimed and given back over and over");
                 strange
             }
             Fact::Began { step, attempt, claim } => {
@@ -290,21 +308,34 @@ impl Watch {
         match status {
             Status::Pending => {
                 strange_if!(before.is_some(), "started twice");
-                seen.last_ms = note.at_ms;
+                seen.last_ms = note.at_ms + programs.programs[execution as usize].delay_ms;
             }
             Status::Running | Status::Missing => return Some("a status that nobody writes"),
             Status::Cancelled => strange_if!(note.who != Who::Client, "cancelled by a worker"),
             Status::Succeeded | Status::Failed => {
                 let decode = seen.decode;
+                if note.who == Who::Store {
+                    let deadline_ms = programs.programs[execution as usize].deadline_ms;
+                    let since_ms = note.at_ms - seen.started_ms.unwrap_or(note.at_ms);
+                    strange_if!(deadline_ms.is_none_or(|deadline_ms| since_ms < deadline_ms), "ended by its rows");
+                    return None;
+                }
                 let mut failed = false;
                 let mut all = true;
-                for step in steps {
-                    let plan = &programs.steps[step as usize];
-                    let there = &self.steps[step as usize];
-                    let settled = if plan.kind == Kind::Timer { there.fired } else { there.checkpoint.is_some() };
-                    let value = plan.kind == Kind::Timer || matches!(there.checkpoint, Some(Seen::Value(_)));
-                    all &= settled && (value || plan.caught);
-                    failed |= settled && !value && !plan.caught;
+                let program = &programs.programs[execution as usize];
+                for group in &programs.groups[program.items.start as usize..program.items.end as usize] {
+                    let mut any = false;
+                    let mut each = true;
+                    for step in steps.start + group.first..steps.start + group.first + group.count {
+                        let plan = &programs.steps[step as usize];
+                        let there = &self.steps[step as usize];
+                        let settled = if plan.kind == Kind::Timer { there.fired } else { there.checkpoint.is_some() };
+                        let value = plan.kind == Kind::Timer || matches!(there.checkpoint, Some(Seen::Value(_)));
+                        any |= settled && (value || plan.caught);
+                        each &= settled && (value || plan.caught);
+                        failed |= settled && !value && !plan.caught;
+                    }
+                    all &= if group.is_race { any } else { each };
                 }
                 strange_if!(status == Status::Succeeded && !all, "succeeded, and not every step has");
                 strange_if!(status == Status::Failed && !failed && !decode, "failed, and nothing has");
@@ -318,7 +349,8 @@ impl Watch {
     /// A write is accepted from the latest claim alone.
     fn written(&mut self, execution: u32, claim: u32, at_ms: u64, programs: &Programs, config: &Config) -> Strange {
         let strange = self.sign(execution, at_ms, programs, config);
-        let seen = &self.executions[execution as usize];
+        let seen = &mut self.executions[execution as usize];
+        (seen.claimed, seen.fruitless) = (false, 0);
         strange_if!(seen.claim != claim, "a write under an old claim");
         strange
     }
@@ -327,7 +359,7 @@ impl Watch {
     fn sign(&mut self, execution: u32, at_ms: u64, programs: &Programs, config: &Config) -> Strange {
         let steps = programs.programs[execution as usize].steps.clone();
         let seen = &mut self.executions[execution as usize];
-        let quiet_ms = at_ms - std::mem::replace(&mut seen.last_ms, at_ms);
+        let quiet_ms = at_ms.saturating_sub(std::mem::replace(&mut seen.last_ms, at_ms));
         if quiet_ms <= config.lease_ms * TAKEOVER_LEASES_MAX {
             return None;
         }

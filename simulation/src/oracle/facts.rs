@@ -292,6 +292,13 @@ impl<'a> Execution<'a> {
         self.calls_of(Op::Start).find(reached).map(|call| call.invoked)
     }
 
+    /// Whether it had a deadline, counted from its start, that was over when it ended.
+    pub fn deadline_passed(&self, facts: &Facts<'_>, ended: usize) -> bool {
+        let started_ms = self.started().map_or(0, |started| facts.at_ms(started));
+        let lasted_ms = facts.at_ms(ended).saturating_sub(started_ms);
+        self.program.deadline_ms.is_some_and(|deadline_ms| lasted_ms >= deadline_ms)
+    }
+
     /// The items before the one at `index`.
     pub fn items_before(&self, index: usize) -> &'a [Item] {
         &self.program.body[..index]

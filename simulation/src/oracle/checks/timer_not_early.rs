@@ -49,7 +49,9 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
 
 /// The last step before the sleep must have been left once before the timer can be set.
 pub(super) fn set_not_before(execution: &Execution<'_>, sleep: usize) -> Option<usize> {
-    let before = execution.items_before(sleep).iter().rfind(|item| !item.steps().is_empty());
+    // Of a race before it, nobody outside can tell who won; what lies before the race is earlier, and surely over.
+    let mut before = execution.items_before(sleep).iter();
+    let before = before.rfind(|item| matches!(item, Item::Step(_) | Item::Parallel(_)));
     let Some(before) = before else {
         return execution.started();
     };

@@ -23,7 +23,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             }
             let later_sleeps = execution.program.body[number + 1..].iter().map_while(|item| match item {
                 Item::Sleep(sleep) => Some(sleep.ms),
-                Item::Step(_) | Item::Parallel(_) => None,
+                Item::Step(_) | Item::Parallel(_) | Item::Race(_) => None,
             });
             // The step before it may have been left by a worker that died before it set the timer.
             let lefts = execution.bodies.iter().filter_map(|body| body.left);
