@@ -1,9 +1,12 @@
 //! Campaigns: seed after seed, until something breaks or the seeds or the time are used up.
 
 mod case;
+mod cpu;
 mod folder;
 mod judge;
+pub mod museum;
 mod script;
+mod shortest;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -15,8 +18,10 @@ use crate::cluster::Tally;
 use crate::oracle::{self, Judgements};
 use crate::subjects::{self, Entry, Subject};
 pub use case::{BREAKS, Case, CaseError};
+pub use cpu::Cpu;
 pub use folder::{Failure, Files, keep};
 pub use judge::{ReplayError, Replayed, read, replay};
+pub use shortest::Known;
 pub use summary::{Broken, FILE, Summary, SummaryError};
 
 /// Which seeds are run.

@@ -113,13 +113,17 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             return self.respond(call);
         }
         if self.drives[drive].slots[slot as usize].dropped {
-            return self.drop_transaction(call, drive, slot);
+            // Its race is over: nobody waits for an answer.
+            self.drives[drive].slots[slot as usize].phase = step::Phase::Gone;
+            self.done_with(call);
+            return self.go_on(drive);
         }
         let step = self.step_of(drive, slot);
         let attempt = self.store.steps[step as usize].row.map_or(0, |row| row.attempt);
         let (body, ends) = self.enter(drive, step, attempt);
         self.calls[call].body = body;
         self.calls[call].ends = ends;
+        self.drives[drive].slots[slot as usize].body = body;
         if self.defects.effect_outside_transaction && ends == BodyEnd::Returns {
             let who = Who::Worker(self.drives[drive].worker);
             let epoch = self.drives[drive].epoch.0;
@@ -129,12 +133,6 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.push_call(self.now_ms + lasts_ms, call, Event::Transacted { call });
         let worker = self.drives[drive].worker;
         self.pass(worker, Place::Body);
-    }
-
-    /// The race of the step is over: its transaction is rolled back, and nobody waits for an answer.
-    fn drop_transaction(&mut self, call: u32, drive: u32, slot: u32) {
-        self.drives[drive].slots[slot as usize].phase = step::Phase::Gone;
-        self.done_with(call);
     }
 
     /// That body has ended: its effect and its checkpoint commit together, or neither does.
@@ -149,17 +147,18 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.calls[call].hold(-1);
         self.waits_from_now(call);
         let who = Who::Worker(self.calls[call].worker);
+        // It was cancelled, which was told then; or its process has ended, and nobody knows.
+        if !self.is_live(drive, generation) || self.drives[drive].slots[slot as usize].body != body {
+            self.tally.path(goal!("transaction-rolled-back"));
+            return self.done_with(call);
+        }
+        self.drives[drive].slots[slot as usize].body = 0;
         // The connection is gone, and with it the transaction.
-        if !self.is_live(drive, generation) || self.store_lost(call) {
+        if self.store_lost(call) {
             self.tally.path(goal!("transaction-rolled-back"));
             self.note(who, Fact::Left { step, body, gave: Gave::Cancelled });
             self.calls[call].answer = None;
             return self.abort(call);
-        }
-        if self.drives[drive].slots[slot as usize].dropped {
-            self.tally.path(goal!("transaction-rolled-back"));
-            self.note(who, Fact::Left { step, body, gave: Gave::Cancelled });
-            return self.drop_transaction(call, drive, slot);
         }
         let gave = match ends {
             BodyEnd::Returns => {

@@ -1,12 +1,12 @@
 //! Clients and operators: they start, start again, cancel, look, retry and resolve.
 
-use hydra_protocol::{Command, Protocol, Rejection, Reply, Time, Verdict};
+use hydra_protocol::{Command, Protocol, Rejection, Reply, Span, Time, Verdict};
 
 use super::Cluster;
 use super::calls::Asker;
 use super::note::{Fact, Who};
 use super::queue::Event;
-use super::store::{About, Store};
+use super::store::About;
 use crate::history::{Op, Phase};
 use crate::workload::Workload;
 
@@ -62,9 +62,13 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let command = match op {
             Op::Start => {
                 let program = &self.programs.programs[execution as usize];
-                let after = |ms| Store::clock(self.now_ms + ms);
+                let after = |ms| self.store.clock(self.now_ms) + Span::from_millis(ms);
                 let due_at = if program.delay_ms == 0 { Time::default() } else { after(program.delay_ms) };
-                Command::Start { due_at, deadline: program.deadline_ms.map(after), replays_max: self.config.replays_max }
+                Command::Start {
+                    due_at,
+                    deadline: program.deadline_ms.map(after),
+                    replays_max: self.config.replays_max,
+                }
             }
             Op::Cancel => Command::Cancel,
             Op::Retry => Command::Retry { attempts: 1 },

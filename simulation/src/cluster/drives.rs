@@ -427,9 +427,10 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         }
     }
 
+    /// A body that runs, in a transaction or not, is cancelled at once: its worker drops it where it waits.
     fn cancel_body(&mut self, index: u32, slot: u32) {
         let there = self.drives[index].slots[slot as usize];
-        if matches!(there.phase, step::Phase::Running { .. }) && there.body != 0 {
+        if matches!(there.phase, step::Phase::Running { .. } | step::Phase::Asking(_)) && there.body != 0 {
             self.tally.path(goal!("body-cancelled"));
             let step = self.step_of(index, slot);
             let who = Who::Worker(self.drives[index].worker);

@@ -70,7 +70,7 @@ tally! {
     /// Faults that struck.
     faults: FAULTS = [
         "crash", "restart", "disconnect-before", "reply-lost", "reply-late", "duplicate", "partition", "heal", "pause",
-        "resume", "clock", "drift", "slow-store", "store-restart", "encode", "decode",
+        "resume", "clock", "drift", "store-clock", "store-drift", "slow-store", "store-restart", "encode", "decode",
     ];
     /// Ways back, and other things that must have happened.
     paths: PATHS = [

@@ -84,7 +84,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 _ => {}
             }
             if let Status::Ready { due_at } = execution.status {
-                self.something_due(due_at.as_millis().saturating_sub(BEGINNING_MS));
+                self.something_due(self.store.when_ms(due_at));
             }
         }
         done

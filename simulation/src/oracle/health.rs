@@ -95,6 +95,9 @@ impl<'a> Health<'a> {
             }
             Fault::Resume(worker) => self.end(EndsBy::Resume, Some(worker.as_str()), at_ms),
             // A clock that is wrong stays wrong, and a worker that trusts it may lose its lease at any later time.
+            Fault::Clock { worker, .. } | Fault::Drift { worker, .. } if worker.as_str() == "store" => {
+                self.strike(index, at_ms, None, EndsBy::Heal);
+            }
             Fault::Clock { worker, .. } | Fault::Drift { worker, .. } => {
                 self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Heal);
             }

@@ -103,7 +103,8 @@ fn check_program(program: &Program, report: &mut impl FnMut(String, String)) {
             check_step(program, step, report);
         }
     }
-    for (what, ms) in [("is delayed by", program.delay_ms), ("has a deadline after", program.deadline_ms.unwrap_or(0))] {
+    for (what, ms) in [("is delayed by", program.delay_ms), ("has a deadline after", program.deadline_ms.unwrap_or(0))]
+    {
         if ms > DURATION_MAX_MS {
             report(program.id.to_string(), format!("{what} {ms} ms; the most is {DURATION_MAX_MS}"));
         }

@@ -29,7 +29,9 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let mut races = execution.program.body.iter().filter(|item| matches!(item, Item::Race(_)));
             races.any(|race| race.names().any(|name| *name == step.id))
         };
-        for step in execution.program.steps().filter(|step| step.kind != StepKind::AtMostOnce && !step.caught && !raced(step)) {
+        for step in
+            execution.program.steps().filter(|step| step.kind != StepKind::AtMostOnce && !step.caught && !raced(step))
+        {
             let Some(attempts_max) = step.attempts_max.or(facts.settings.attempts_max) else {
                 continue;
             };

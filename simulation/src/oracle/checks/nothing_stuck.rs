@@ -63,6 +63,7 @@ pub(super) fn quiet_max_ms(facts: &Facts<'_>, execution: &Execution<'_>) -> Opti
     let recovery_ms = facts.settings.recovery_ms?;
     let longest_ms = execution.program.steps().map(|step| step.lasts_ms).max().unwrap_or(0);
     let cap_ms = facts.settings.backoff_cap_ms.unwrap_or(0);
-    let parts = [execution.program.sleeps_ms(), recovery_ms, longest_ms, cap_ms, facts.settings.slack_ms];
+    let parts =
+        [execution.program.sleeps_ms(), recovery_ms, longest_ms, cap_ms, facts.settings.slack_ms, facts.back_ms];
     Some(parts.into_iter().fold(0, u64::saturating_add))
 }

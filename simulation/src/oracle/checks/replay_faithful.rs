@@ -61,7 +61,9 @@ fn races(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Checked) {
         let later: Vec<&Name> = execution.program.body[number + 1..].iter().flat_map(Item::names).collect();
         let bodies = execution.bodies.iter().filter(|body| later.contains(&&body.step.step));
         let succeeded = execution.calls_of(Op::Result).filter_map(|call| call.ok());
-        let succeeded = succeeded.filter(|(_, answer)| answer.status == Some(Status::Succeeded));
+        // An answer without any value does not tell what the workflow had, or it had none: it is no witness.
+        let succeeded =
+            succeeded.filter(|(_, answer)| answer.status == Some(Status::Succeeded) && !answer.saw.is_empty());
         let mut ends: Vec<(usize, Vec<Name>)> = bodies
             .map(|body| (body.entered, winner(&body.door.saw)))
             .chain(succeeded.map(|(index, answer)| (index, winner(&answer.saw))))

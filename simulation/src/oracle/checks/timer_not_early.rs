@@ -29,7 +29,8 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 continue;
             };
             checked.case();
-            let lasted_ms = facts.at_ms(woke).saturating_sub(facts.at_ms(set));
+            // A clock that was set back in between had shown more before.
+            let lasted_ms = facts.store_ms(woke).saturating_sub(facts.store_ms(set)).saturating_add(facts.back_ms);
             if lasted_ms.saturating_add(facts.settings.early_ms) < sleep.ms {
                 let step = execution.program.step_name(&sleep.id);
                 let explanation = format!(
@@ -82,7 +83,7 @@ fn fired_early(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Check
         });
         let Some((set, due_ms)) = set else { continue };
         checked.case();
-        if facts.at_ms(*index).saturating_add(facts.settings.early_ms) < due_ms {
+        if facts.store_ms(*index).saturating_add(facts.settings.early_ms) < due_ms {
             let explanation = format!(
                 "The timer {step} was set at {} for {} and fired at {}.",
                 facts.when(set),

@@ -36,7 +36,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 checked.leave_open(|| format!("{step} did not end, and no recovery time is declared to wait for"));
                 continue;
             };
-            let limit_ms = due_ms.saturating_add(recovery_ms).saturating_add(facts.settings.slack_ms);
+            let limit_ms = due_ms.saturating_add(recovery_ms + facts.back_ms).saturating_add(facts.settings.slack_ms);
             if facts.end_ms < limit_ms || !facts.faults_ceased() {
                 checked.leave_open(|| {
                     format!("{step} was watched until {} and had until {}", ms(facts.end_ms), ms(limit_ms))
