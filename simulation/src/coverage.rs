@@ -13,7 +13,7 @@ use hydra_protocol::{Kind, Reference};
 use hydra_schedule::Name;
 use stateright::Model;
 
-use crate::cluster::{Cluster, Config, Run, project::Effects};
+use crate::cluster::{Blow, Cluster, Config, Run, project::Effects};
 use crate::nemesis::{self, Kind as Fault};
 use crate::workload::{Ends, Item, Program, Race, Random, Sleep, Step, StepKind, Workload};
 
@@ -52,6 +52,9 @@ pub enum Until {
     Time(Duration),
 }
 
+/// How often faults are chosen for one run, at most.
+const ROUNDS_MAX: u64 = 3;
+
 /// The models of the small scope whose workloads and faults the simulator has: one execution, and no clients that do
 /// anything but start it.
 pub fn models() -> Vec<ModelSpec> {
@@ -82,7 +85,9 @@ pub fn measure(model: &ModelSpec, until: Until) -> Result<Coverage, WrongBounds>
     let mut visited: HashSet<Packed> = HashSet::new();
     let mut cluster = Cluster::new(&Reference);
     let (started, kinds) = (Instant::now(), faults(&model.bounds));
-    let (mut strikes, mut last) = (Vec::new(), None);
+    let (mut strikes, mut more, mut last) = (Vec::new(), Vec::new(), None);
+    // Where no reply is ever lost, the model hears at once what was committed.
+    let loses_replies = model.bounds.faults.reply_lost;
     let goes_on = |runs| match until {
         Until::Runs(most) => runs < most,
         Until::Time(most) => started.elapsed() < most,
@@ -90,10 +95,19 @@ pub fn measure(model: &ModelSpec, until: Until) -> Result<Coverage, WrongBounds>
     while goes_on(coverage.runs) {
         let mut random = Random::new(coverage.runs).fork(5);
         let (config, workload) = case(&model.bounds, &mut random);
-        nemesis::choose_of(&kinds, &mut random, &workload, &config, &mut strikes);
+        strikes.clear();
+        for _ in 0..random.between(1, ROUNDS_MAX) {
+            nemesis::choose_of(&kinds, &mut random, &workload, &config, &mut more);
+            strikes.append(&mut more);
+        }
+        // A lease that ends early is the model's; one that lasts longer than its worker thinks is not.
+        strikes.retain(|strike| !matches!(strike.blow, Blow::StoreClock { by_ms } if by_ms < 0));
         cluster.prepare(Run { seed: coverage.runs, workload: &workload, strikes: &strikes, config: &config });
         let mut effects = Effects::default();
         loop {
+            if !loses_replies && cluster.answers_are_under_way() {
+                if cluster.advance() { continue } else { break }
+            }
             let (row, workers) = cluster.project(&mut effects);
             let state = world.canonical(world.compose(&[row], &workers));
             let packed = world.pack(&state);
@@ -162,8 +176,15 @@ fn case(bounds: &Bounds, random: &mut Random) -> (Config, Workload) {
         workers: bounds.workers as u32,
         replays_max: u32::MAX,
         attempts_max: bounds.attempts,
+        // Short leases and long ways: two workers are to be at one execution as often as possible.
+        lease_ms: 1_000,
+        timeout_ms: 300,
+        poll_ms: 200,
+        network_ms_max: 40,
+        faults_for_ms: 5_000,
+        store_away_ms: 500,
         hold_ms: if random.percent(50) { 0 } else { 1_000 },
-        backoff_initial_ms: random.between(1, 2_000),
+        backoff_initial_ms: random.between(1, 1_000),
         ..Config::default()
     };
     let mut items = Vec::new();

@@ -97,6 +97,12 @@ impl Call {
         !matches!(self.asker, Asker::Client { .. })
     }
 
+    /// Whether it was decided for a worker, and the worker is going to hear of it.
+    pub(crate) fn is_answer_under_way(&self) -> bool {
+        let decided = self.answer.is_some() || !self.granted.is_empty();
+        self.is_of_worker() && self.events > 0 && decided && !self.answered && !self.told_lost
+    }
+
     /// One event more, or less, that holds this call.
     pub(crate) fn hold(&mut self, change: i8) {
         self.events = self.events.wrapping_add_signed(change);

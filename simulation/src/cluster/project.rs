@@ -60,6 +60,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         row
     }
 
+    /// Whether a worker has yet to hear what was committed for it.
+    pub(crate) fn answers_are_under_way(&self) -> bool {
+        (0..self.calls.len()).any(|call| self.calls[call].is_answer_under_way())
+    }
+
     /// Whether somebody is inside the body of a step whose effect happened at its beginning.
     fn in_body_with_effect(&self, slot: usize) -> bool {
         (0..self.drives.len()).any(|drive| {
@@ -84,7 +89,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             *machine = project_machine(there, slot, self.kind_of(index, at as u32), now);
         }
         let is_latest_claim = there.claim == self.latest_claim[0];
-        Some(ModelDrive { epoch, is_latest_claim, phase: project_phase(there.phase, now), steps })
+        Some(ModelDrive { epoch, is_latest_claim, phase: project_phase(there.phase), steps })
     }
 }
 
@@ -102,10 +107,11 @@ fn project_machine(drive: &Drive, slot: &Slot, kind: Kind, now: Time) -> Machine
     Machine { phase, has_succeeded: settles && succeeded && kind != Kind::Transactional, turn: slot.pending }
 }
 
-fn project_phase(phase: drive::Phase, now: Time) -> drive::Phase {
+fn project_phase(phase: drive::Phase) -> drive::Phase {
     match phase {
-        drive::Phase::Asking(Command::Release { epoch, release: Release::Parked { wake } }) => {
-            let release = Release::Parked { wake: round(wake, now) };
+        // What it parks until lay ahead when it decided to.
+        drive::Phase::Asking(Command::Release { epoch, release: Release::Parked { .. } }) => {
+            let release = Release::Parked { wake: Moment::Future.time() };
             drive::Phase::Asking(Command::Release { epoch, release })
         }
         phase => phase,

@@ -222,10 +222,23 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             _ => false,
         });
         if let Some((at_ms, event)) = due {
-            self.now_ms = self.now_ms.max(at_ms);
+            // A clock that runs ahead takes it for come already.
+            if !self.is_taken_for_come(event) {
+                self.now_ms = self.now_ms.max(at_ms);
+            }
             self.happen(event);
         }
         self.delivered(ours)
+    }
+
+    fn is_taken_for_come(&self, event: Event) -> bool {
+        let Event::Due { drive, slot, .. } = event else { return false };
+        let there = &self.drives[drive];
+        let shown = self.workers[usize::from(there.worker)].store_clock(self.now_ms);
+        match there.slots[slot as usize].phase {
+            step::Phase::Waiting { due_at, .. } => due_at <= shown,
+            _ => false,
+        }
     }
 
     fn drive_asks(&mut self, worker: u8, execution: u32, wanted: fn(&Command) -> bool) -> Result<(), String> {

@@ -163,8 +163,8 @@ pub(super) fn read_blow(action: &Action, names: &Names, workers: u32) -> Result<
             Fault::Heal(target) => Blow::Heal { workers: workers_of(target, workers)? },
             Fault::Pause { worker: name, for_ms } => Blow::Pause { worker: worker(name)?, for_ms: *for_ms },
             Fault::Resume(name) => Blow::Resume(worker(name)?),
-            Fault::Clock { worker: name, by_ms } if name.as_str() == STORE => Blow::StoreClock { by_ms: *by_ms },
-            Fault::Drift { worker: name, ppm } if name.as_str() == STORE => Blow::StoreDrift { ppm: *ppm },
+            Fault::StoreClock { by_ms } => Blow::StoreClock { by_ms: *by_ms },
+            Fault::StoreDrift { ppm } => Blow::StoreDrift { ppm: *ppm },
             Fault::Clock { worker: name, by_ms } => Blow::Clock { worker: worker(name)?, by_ms: *by_ms },
             Fault::Drift { worker: name, ppm } => Blow::Drift { worker: worker(name)?, ppm: *ppm },
             Fault::SlowStore { by_ms } => Blow::SlowStore { by_ms: *by_ms },
@@ -183,13 +183,6 @@ pub(super) fn read_blow(action: &Action, names: &Names, workers: u32) -> Result<
             Err("what a worker does follows from the seed here".to_owned())
         }
     }
-}
-
-/// Whose clock it is, in a schedule, if it is no worker's.
-const STORE: &str = "store";
-
-fn store() -> Name {
-    Name::new(STORE).expect("a word is a legal name")
 }
 
 /// Writes strikes as the events of a schedule.
@@ -230,8 +223,8 @@ fn write_blow(blow: &Blow, names: &Names, workers: u32) -> Action {
         Blow::Resume(index) => Fault::Resume(worker(index)),
         Blow::Clock { worker: index, by_ms } => Fault::Clock { worker: worker(index), by_ms },
         Blow::Drift { worker: index, ppm } => Fault::Drift { worker: worker(index), ppm },
-        Blow::StoreClock { by_ms } => Fault::Clock { worker: store(), by_ms },
-        Blow::StoreDrift { ppm } => Fault::Drift { worker: store(), ppm },
+        Blow::StoreClock { by_ms } => Fault::StoreClock { by_ms },
+        Blow::StoreDrift { ppm } => Fault::StoreDrift { ppm },
         Blow::SlowStore { by_ms } => Fault::SlowStore { by_ms },
         Blow::StoreRestart => Fault::StoreRestart,
         Blow::Encode { step: index } => Fault::Encode(step(index)),

@@ -174,8 +174,8 @@ impl<'a> Facts<'a> {
 fn store_clock(records: &[Record]) -> (Vec<u64>, u64) {
     let fault = |record: &'_ Record| match &record.what {
         What::Fault { event } => match &event.action {
-            Action::Fault { fault: fault @ (Fault::Clock { worker, .. } | Fault::Drift { worker, .. }), .. } => {
-                (worker.as_str() == "store").then(|| fault.clone())
+            Action::Fault { fault: fault @ (Fault::StoreClock { .. } | Fault::StoreDrift { .. }), .. } => {
+                Some(fault.clone())
             }
             _ => None,
         },
@@ -187,11 +187,11 @@ fn store_clock(records: &[Record]) -> (Vec<u64>, u64) {
     let (mut clock, mut back_ms) = (Clock::starting_at(0), 0);
     let shown = records.iter().map(|record| {
         match fault(record) {
-            Some(Fault::Clock { by_ms, .. }) => {
+            Some(Fault::StoreClock { by_ms }) => {
                 clock.jump(record.at_ms, by_ms);
                 back_ms += by_ms.min(0).unsigned_abs();
             }
-            Some(Fault::Drift { ppm, .. }) => clock.drift(record.at_ms, ppm),
+            Some(Fault::StoreDrift { ppm }) => clock.drift(record.at_ms, ppm),
             _ if matches!(record.what, What::Healed) => clock.drift(record.at_ms, 0),
             _ => {}
         }

@@ -95,9 +95,6 @@ impl<'a> Health<'a> {
             }
             Fault::Resume(worker) => self.end(EndsBy::Resume, Some(worker.as_str()), at_ms),
             // A clock that is wrong stays wrong, and a worker that trusts it may lose its lease at any later time.
-            Fault::Clock { worker, .. } | Fault::Drift { worker, .. } if worker.as_str() == "store" => {
-                self.strike(index, at_ms, None, EndsBy::Heal);
-            }
             Fault::Clock { worker, .. } | Fault::Drift { worker, .. } => {
                 self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Heal);
             }
@@ -113,6 +110,8 @@ impl<'a> Health<'a> {
                     self.end(EndsBy::Heal, Some(worker.as_str()), at_ms);
                 }
             }
+            // Leases end by the store's clock, whoever holds them.
+            Fault::StoreClock { .. } | Fault::StoreDrift { .. } => self.strike(index, at_ms, None, EndsBy::Heal),
             Fault::SlowStore { by_ms: 0 } => self.end(EndsBy::StoreSpeed, None, at_ms),
             Fault::SlowStore { .. } => self.strike(index, at_ms, None, EndsBy::StoreSpeed),
             Fault::StoreRestart => self.strike(index, at_ms, None, EndsBy::Itself),

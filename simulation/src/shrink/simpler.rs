@@ -61,6 +61,11 @@ pub(super) fn events(event: &Event) -> Vec<Event> {
                 form(Fault::Clock { worker: worker.clone(), by_ms });
             }
         }
+        Fault::StoreClock { by_ms } => {
+            for size in smaller(by_ms.unsigned_abs()) {
+                form(Fault::StoreClock { by_ms: by_ms.signum() * i64::try_from(size).unwrap_or(0) });
+            }
+        }
         Fault::SlowStore { by_ms } => {
             for by_ms in smaller(*by_ms) {
                 form(Fault::SlowStore { by_ms });
@@ -88,6 +93,7 @@ pub(super) fn events(event: &Event) -> Vec<Event> {
         | Fault::Heal(_)
         | Fault::Resume(_)
         | Fault::Drift { .. }
+        | Fault::StoreDrift { .. }
         | Fault::StoreRestart
         | Fault::Encode(_)
         | Fault::Decode(_)
