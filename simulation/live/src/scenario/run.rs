@@ -211,10 +211,7 @@ impl Run<'_> {
         let settings = self.settings();
         let Some(recovery_ms) = settings.recovery_ms else { return self.stage.world.adapter.timing.plain_ms };
         let one = |program: &Program| {
-            let sleeps = program.body.iter().map(|item| match item {
-                Item::Sleep(sleep) => sleep.ms,
-                Item::Step(_) | Item::Parallel(_) => 0,
-            });
+            let sleeps = program.body.iter().map(|item| item.sleep().map_or(0, |sleep| sleep.ms));
             let each = settings.backoff_cap_ms.unwrap_or(0) + settings.slack_ms;
             let steps = program.steps().map(|step| {
                 let attempts = u64::from(step.attempts_max.or(settings.attempts_max).unwrap_or(1));
