@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hydra_schedule::{Event, Fault, Name, StepName};
 use hydra_simulation::history::{Call, Effect, Entered, Gave, Header, History, Journal, Record, What};
-use hydra_simulation::workload::{BodyEnd, Step, Workload};
+use hydra_simulation::workload::{BodyEnd, Step, StepKind, Workload};
 use tokio::sync::oneshot;
 
 use crate::boundary::Door;
@@ -188,6 +188,18 @@ impl Observer {
         self.change(|seen, at_ms| seen.push(at_ms, who, What::Journal(journal)));
     }
 
+    /// The store holds, committed, the effect of the transactional body that returned `value`.
+    pub fn committed(&self, step: &StepName, value: &str) {
+        let body = value.rsplit_once('-').and_then(|(_, body)| body.parse().ok());
+        let Some(body) = body else {
+            return self.problem(format!("the client says that the effect of {step} holds {value:?}: no body returned that"));
+        };
+        self.change(|seen, at_ms| {
+            let effect = Effect { step: step.clone(), body, key: None, epoch: None, applied: true };
+            seen.push(at_ms, "store", What::Effect(effect));
+        });
+    }
+
     /// A number for a call.
     pub fn next_call(&self) -> u64 {
         self.change(|seen, _| {
@@ -340,6 +352,10 @@ impl Visit {
     /// The effect happens, if the body has one: at a receiver that honours keys.
     pub fn effect(&self) {
         if !matches!(self.ends, BodyEnd::Returns | BodyEnd::Unencodable) {
+            return;
+        }
+        // Whether it commits is not known at the door: the client reads it from the store when all is over.
+        if self.how.kind == StepKind::Transactional {
             return;
         }
         self.observer.change(|seen, at_ms| {

@@ -113,9 +113,21 @@ pub struct Answer {
     /// How many settled records the step has that has most, if the client can count them.
     #[serde(default)]
     pub rows: Option<u32>,
+    /// Of an execution that has ended: the rows that its transactional steps wrote, as they are committed.
+    #[serde(default)]
+    pub committed: Option<Vec<Committed>>,
     /// Why the execution failed, in the engine's words: for whoever watches the client.
     #[serde(default, rename = "reason")]
     _reason: Option<String>,
+}
+
+/// A row that a transactional step wrote.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Committed {
+    /// The step.
+    pub step: hydra_schedule::Name,
+    /// What its body was told to return.
+    pub value: String,
 }
 
 /// A client.

@@ -49,9 +49,18 @@ fn line(supports: &Supports, kind: StepKind) -> Vec<Item> {
     body
 }
 
+/// The same, the last step transactional where there are such: whose system calls are struck.
+fn mixed_line(supports: &Supports) -> Vec<Item> {
+    let mut body = line(supports, usual(supports));
+    if let (true, Some(Item::Step(last))) = (supports.kinds.contains(&StepKind::Transactional), body.last_mut()) {
+        last.kind = StepKind::Transactional;
+    }
+    body
+}
+
 /// The run that counts the boundaries: one worker, one execution, no fault.
 pub fn counting(adapter: &Adapter) -> Scenario {
-    let body = line(&adapter.supports, usual(&adapter.supports));
+    let body = mixed_line(&adapter.supports);
     Scenario { counts: true, ..scenario("no fault, every boundary counted", vec![program(0, body)], 1) }
 }
 
@@ -110,10 +119,6 @@ pub fn doors(adapter: &Adapter, quick: bool) -> Vec<Scenario> {
     let supports = &adapter.supports;
     let mut runs = Vec::new();
     for kind in &supports.kinds {
-        // Effects inside the store's own transaction are not seen at a door.
-        if *kind == StepKind::Transactional {
-            continue;
-        }
         let body = line(supports, *kind);
         let steps: Vec<Name> = body.iter().flat_map(Item::steps).map(|step| step.id.clone()).collect();
         // Quick: the first step and the last; of other kinds than the usual one, the first.
@@ -123,7 +128,9 @@ pub fn doors(adapter: &Adapter, quick: bool) -> Vec<Scenario> {
             (true, false) => index == 0,
         };
         for (_, id) in steps.iter().enumerate().filter(|(index, _)| wanted(*index)) {
-            for door in [Door::Before, Door::After] {
+            // The effect of a transactional body comes after both of its doors.
+            let after = (*kind != StepKind::Transactional).then_some(Door::After);
+            for door in [Door::Before].into_iter().chain(after) {
                 for fault in [Fault::Crash, Fault::Zombie, Fault::LateZombie] {
                     let at = Place::Door(door, id.clone(), 1);
                     runs.push(struck(adapter, body.clone(), fault, at));
@@ -174,7 +181,7 @@ pub struct Calls {
 /// One run for each call and fault. Alike ones (the same call to the same thing since the same door) are a group: its
 /// first and last come first, the rest as far as time goes.
 pub fn calls(adapter: &Adapter, counts: &BTreeMap<Site, u32>, quick: bool) -> Calls {
-    let body = line(&adapter.supports, usual(&adapter.supports));
+    let body = mixed_line(&adapter.supports);
     let mut runs = Vec::new();
     let (mut placements, mut groups) = (0, 0);
     for (site, count) in counts {

@@ -1,6 +1,7 @@
 //! What the clients of a run ask, and what they are told.
 
 use hydra_simulation::history::{Call, Journal, Op, Phase, Status};
+use hydra_simulation::workload::StepKind;
 
 use super::run::{ANSWER_MAX, ASKED_AGAIN_MAX, Run};
 use crate::talk::Answer;
@@ -57,12 +58,20 @@ impl Run<'_> {
             let answer = self.client.ask("result", program.id.as_str(), None, ANSWER_MAX)?;
             let stamp = answer.as_ref().and_then(|answer| answer.stamp.clone());
             let rows = answer.as_ref().and_then(|answer| answer.rows);
+            let committed = answer.as_ref().and_then(|answer| answer.committed.clone());
             self.observer.call(answered(&call, answer));
+            let transactional = program.steps().any(|step| step.kind == StepKind::Transactional);
+            if transactional && committed.is_none() {
+                self.observer.problem("its transactional steps cannot be judged: the client tells no \"committed\"".to_owned());
+            }
+            for row in committed.iter().flatten() {
+                self.observer.committed(&program.step_name(&row.step), &row.value);
+            }
             let before = self.stamps.get(&program.id);
             let again = before.zip(stamp.as_ref()).filter(|(first, now)| first != now);
             let contradiction =
                 again.map(|(first, now)| format!("its end was recorded ({first}), and recorded again ({now})"));
-            if rows.is_some() || contradiction.is_some() {
+            if rows.is_some() || contradiction.is_some() || committed.is_some() {
                 let (execution, rows_per_step_max) = (program.id.clone(), rows.unwrap_or(0));
                 // Which steps are open was not looked at.
                 let seen = Journal::Rows { execution, rows_per_step_max, open_steps: 0, contradiction };
