@@ -135,7 +135,7 @@ impl Adapter {
             What::New { folder, language } => match new::write(&folder, language) {
                 Ok(files) => {
                     println!(
-                        "{} written: {}. Next: hydra adapter check {}",
+                        "{} written: {}. Fill in the places marked ENGINE (adapters/README.md says what each does), then: hydra adapter check {}",
                         folder.display(),
                         files.join(", "),
                         folder.display()

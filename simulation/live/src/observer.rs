@@ -192,7 +192,8 @@ impl Observer {
     pub fn committed(&self, step: &StepName, value: &str) {
         let body = value.rsplit_once('-').and_then(|(_, body)| body.parse().ok());
         let Some(body) = body else {
-            return self.problem(format!("the client says that the effect of {step} holds {value:?}: no body returned that"));
+            return self
+                .problem(format!("the client says that the effect of {step} holds {value:?}: no body returned that"));
         };
         self.change(|seen, at_ms| {
             let effect = Effect { step: step.clone(), body, key: None, epoch: None, applied: true };

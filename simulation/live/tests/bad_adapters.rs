@@ -145,3 +145,20 @@ fn nothing_is_left_when_the_auditor_is_killed() {
     auditor.wait().unwrap();
     until("something is left", || processes(&sleepers).is_empty());
 }
+
+#[test]
+fn a_skeleton_that_is_not_filled_in() {
+    for language in ["python", "typescript", "rust", "go"] {
+        let folder = tempfile::tempdir().unwrap();
+        let skeleton = folder.path().join("mine");
+        let mut new = Command::new(env!("CARGO_BIN_EXE_hydra-live"));
+        let made = new.args(["adapter", "new"]).arg(&skeleton).args(["--language", language]).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let (said, code) = check(&skeleton);
+        assert!(said.contains("adapter.toml:2: ENGINE: its versions"), "{language}: {said}");
+        assert!(said.contains("ENGINE: start the workflow under "), "{language}: {said}");
+        assert_eq!(code, 1, "{said}");
+        // Nothing was installed or started: an engine of that name must not be looked for.
+        assert!(!said.contains("installing"), "{said}");
+    }
+}

@@ -62,7 +62,8 @@ impl Run<'_> {
             self.observer.call(answered(&call, answer));
             let transactional = program.steps().any(|step| step.kind == StepKind::Transactional);
             if transactional && committed.is_none() {
-                self.observer.problem("its transactional steps cannot be judged: the client tells no \"committed\"".to_owned());
+                self.observer
+                    .problem("its transactional steps cannot be judged: the client tells no \"committed\"".to_owned());
             }
             for row in committed.iter().flatten() {
                 self.observer.committed(&program.step_name(&row.step), &row.value);
