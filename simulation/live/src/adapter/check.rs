@@ -67,8 +67,9 @@ pub fn check(what: &str, folder: &Path) -> anyhow::Result<u8> {
 /// The places of a skeleton that still wait for the engine: `driver.py:12: ENGINE: ...`.
 fn to_fill_in(folder: &Path) -> anyhow::Result<Vec<String>> {
     let mut open = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let path = entry?.path();
+    let mut files: Vec<_> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    for path in files {
         let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.')) else {
             continue;
         };
@@ -81,7 +82,6 @@ fn to_fill_in(folder: &Path) -> anyhow::Result<Vec<String>> {
             }
         }
     }
-    open.sort();
     Ok(open)
 }
 

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 
 use serde_json::{json, Value};
 
-const VERSION: &str = "0.0.0"; // ENGINE: the version that is built in
+const VERSION: &str = "0.0.0"; // ENGINE: the version that is built in (adapters/duroxide/main.rs reads it from Cargo.lock)
 
 type Saw = BTreeMap<String, Value>;
 
