@@ -34,7 +34,14 @@ const program = restate.workflow({
         } else {
           const steps = item.step ? [item.step] : item.parallel;
           const values = await restate.RestatePromise.all(steps.map(run));
-          steps.forEach((step, index) => (saw[step.id] = seen(values[index])));
+          for (const [index, step] of steps.entries()) {
+            const value = values[index];
+            saw[step.id] = seen(value);
+            if (step.kind === "transactional") {
+              // State is written together with the execution's progress: a row for each step, once.
+              ctx.set("rows", [...((await ctx.get("rows")) ?? []), { step: step.id, value }]);
+            }
+          }
         }
       }
       return saw;
@@ -76,13 +83,15 @@ async function register() {
   }
 }
 
-async function find(execution) {
-  const query = `select id, status, completion_result, completion_failure from sys_invocation
-    where target_service_name = 'program' and target_service_key = '${execution}'`;
+const find = async (execution) =>
+  (await query(`select id, status, completion_result, completion_failure from sys_invocation
+    where target_service_name = 'program' and target_service_key = '${execution}'`))[0];
+
+async function query(query) {
   const headers = { "content-type": "application/json", accept: "application/json" };
   const reply = await fetch(`${ADMIN}/query`, { method: "POST", headers, body: JSON.stringify({ query }) });
   if (!reply.ok) throw new Error(await reply.text());
-  return (await reply.json()).rows[0];
+  return (await reply.json()).rows;
 }
 
 if (process.argv[2] === "worker") {
@@ -99,13 +108,16 @@ if (process.argv[2] === "worker") {
       const found = await find(execution);
       if (!found) return { status: "missing" };
       if (found.status !== "completed") return { status: found.status === "running" ? "running" : "pending" };
+      const state = await query(`select value_utf8 from state
+        where service_name = 'program' and service_key = '${execution}' and key = 'rows'`);
+      const committed = state.length > 0 ? JSON.parse(state[0].value_utf8) : [];
       const reason = found.completion_failure ?? "";
       if (found.completion_result !== "success") {
         // A cancelled invocation ends with this error unless its handler catches it.
-        return { status: reason.toLowerCase().includes("cancelled") ? "cancelled" : "failed", reason };
+        return { status: reason.toLowerCase().includes("cancelled") ? "cancelled" : "failed", reason, committed };
       }
       const output = await fetch(`${INGRESS}/restate/workflow/program/${execution}/output`);
-      return { status: "succeeded", saw: await output.json() };
+      return { status: "succeeded", saw: await output.json(), committed };
     },
     cancel: async ({ execution }) => {
       const { id } = await find(execution);

@@ -188,15 +188,15 @@ impl Observer {
         self.change(|seen, at_ms| seen.push(at_ms, who, What::Journal(journal)));
     }
 
-    /// The store holds, committed, the effect of the transactional body that returned `value`.
-    pub fn committed(&self, step: &StepName, value: &str) {
+    /// The store was read: it holds, or lacks, the effect of the transactional body that returned `value`.
+    pub fn committed(&self, step: &StepName, value: &str, is_there: bool) {
         let body = value.rsplit_once('-').and_then(|(_, body)| body.parse().ok());
         let Some(body) = body else {
             return self
                 .problem(format!("the client says that the effect of {step} holds {value:?}: no body returned that"));
         };
         self.change(|seen, at_ms| {
-            let effect = Effect { step: step.clone(), body, key: None, epoch: None, applied: true };
+            let effect = Effect { step: step.clone(), body, key: None, epoch: None, applied: is_there };
             seen.push(at_ms, "store", What::Effect(effect));
         });
     }

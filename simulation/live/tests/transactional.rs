@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hydra_live::observer::{Ask, Observer};
 use hydra_schedule::{Name, Property, StepName};
-use hydra_simulation::history::{Gave, History, Journal, What};
+use hydra_simulation::history::{Gave, History, What};
 use hydra_simulation::oracle::{self, Contract, Settings};
 use hydra_simulation::workload::Workload;
 
@@ -29,10 +29,8 @@ fn history(committed: &[usize]) -> History {
         values.push(value);
     }
     for number in committed {
-        observer.committed(&step(), &values[*number]);
+        observer.committed(&step(), &values[*number], true);
     }
-    let read = Journal::Rows { execution: step().execution, rows_per_step_max: 1, open_steps: 0, contradiction: None };
-    observer.journal("store", read);
     assert_eq!(observer.problems(), Vec::<String>::new());
     observer.end("toy 1", vec![Name::worker(0), Name::worker(1)])
 }
@@ -66,6 +64,6 @@ fn an_engine_that_commits_the_effect_apart_from_the_checkpoint_is_found() {
 #[test]
 fn a_row_that_no_body_wrote_is_the_adapters_fault() {
     let observer = Observer::new(serde_json::from_str(PROGRAM).unwrap());
-    observer.committed(&step(), "nonsense");
+    observer.committed(&step(), "nonsense", true);
     assert!(observer.problems()[0].contains("no body returned that"));
 }

@@ -112,8 +112,8 @@ fn a_transactional_effect_twice_or_without_its_checkpoint() {
     let later = r#"{"step":{"id":"1","kind":"transactional"}},{"step":{"id":"2","kind":"keyed"}}"#;
     let read = |looked: bool| {
         let story = Story::of(later).enters("A", "1").leaves("A", "1", value_of("v1"));
-        let story = story.at(50).enters_seeing("A", "2", &[("1", seen("v1"))]);
-        if looked { story.rows(1, 0, None) } else { story }
+        let story = if looked { story.effect("store", "1", "k", false) } else { story };
+        story.at(50).enters_seeing("A", "2", &[("1", seen("v1"))])
     };
     read(true).breaks(EffectOnceTransactional, &["at 50 ms, and its effect was never committed"]);
     read(false).leaves_open(EffectOnceTransactional, "");

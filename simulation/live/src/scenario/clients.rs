@@ -1,10 +1,13 @@
 //! What the clients of a run ask, and what they are told.
 
-use hydra_simulation::history::{Call, Journal, Op, Phase, Status};
-use hydra_simulation::workload::StepKind;
+use std::collections::BTreeMap;
+
+use hydra_schedule::Name;
+use hydra_simulation::history::{Call, Journal, Op, Phase, Seen, Status};
+use hydra_simulation::workload::{Program, StepKind};
 
 use super::run::{ANSWER_MAX, ASKED_AGAIN_MAX, Run};
-use crate::talk::Answer;
+use crate::talk::{Answer, Committed};
 
 impl Run<'_> {
     pub(super) fn clients_act(&mut self) -> Result<(), String> {
@@ -59,20 +62,14 @@ impl Run<'_> {
             let stamp = answer.as_ref().and_then(|answer| answer.stamp.clone());
             let rows = answer.as_ref().and_then(|answer| answer.rows);
             let committed = answer.as_ref().and_then(|answer| answer.committed.clone());
+            let saw = answer.as_ref().map(|answer| answer.saw.clone()).unwrap_or_default();
             self.observer.call(answered(&call, answer));
-            let transactional = program.steps().any(|step| step.kind == StepKind::Transactional);
-            if transactional && committed.is_none() {
-                self.observer
-                    .problem("its transactional steps cannot be judged: the client tells no \"committed\"".to_owned());
-            }
-            for row in committed.iter().flatten() {
-                self.observer.committed(&program.step_name(&row.step), &row.value);
-            }
+            self.read_committed(program, &saw, committed);
             let before = self.stamps.get(&program.id);
             let again = before.zip(stamp.as_ref()).filter(|(first, now)| first != now);
             let contradiction =
                 again.map(|(first, now)| format!("its end was recorded ({first}), and recorded again ({now})"));
-            if rows.is_some() || contradiction.is_some() || committed.is_some() {
+            if rows.is_some() || contradiction.is_some() {
                 let (execution, rows_per_step_max) = (program.id.clone(), rows.unwrap_or(0));
                 // Which steps are open was not looked at.
                 let seen = Journal::Rows { execution, rows_per_step_max, open_steps: 0, contradiction };
@@ -80,6 +77,24 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Run<'_> {
+    /// What the transactional steps of an execution that has ended left in the store: each row, and each that is missing.
+    fn read_committed(&self, program: &Program, saw: &BTreeMap<Name, Seen>, rows: Option<Vec<Committed>>) {
+        for step in program.steps().filter(|step| step.kind == StepKind::Transactional) {
+            let Some(rows) = &rows else {
+                let why = "its transactional steps cannot be judged: the client tells no \"committed\"";
+                return self.observer.problem(why.to_owned());
+            };
+            let name = program.step_name(&step.id);
+            let mut written = rows.iter().filter(|row| row.step == step.id).peekable();
+            if let (None, Some(Seen::Value(value))) = (written.peek(), saw.get(&step.id)) {
+                self.observer.committed(&name, value, false);
+            }
+            written.for_each(|row| self.observer.committed(&name, &row.value, true));
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use hydra_schedule::Property;
 
 use super::super::facts::Facts;
 use super::super::{Anomaly, Checked};
-use crate::history::{Journal, Seen};
+use crate::history::Seen;
 use crate::workload::StepKind;
 
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
@@ -18,8 +18,8 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             };
             let mut effects = committed();
             let (first, second) = (effects.next(), effects.next());
-            // What a later body saw was checkpointed too, but says nothing of the effect unless the store was read.
-            let was_read = execution.journal.iter().any(|(_, journal)| matches!(journal, Journal::Rows { .. }));
+            // What a later body saw was checkpointed too, but says nothing of the effect unless the store was looked at.
+            let was_read = execution.bodies_of(&step.id).any(|body| !body.effects.is_empty());
             let seen = || execution.settled(&step.id).filter(|_| was_read).map(|settled| (settled.index, settled.seen));
             let settled = execution.checkpoint(&step.id).or_else(seen);
             if first.is_some() || settled.is_some() {
