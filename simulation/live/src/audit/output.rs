@@ -98,15 +98,24 @@ fn scope(audited: &Audited) -> String {
     let faults = if faults.is_empty() { "none".to_owned() } else { faults.join(", ") };
     let broken_off = if audited.broken_off { " The audit was broken off before its end." } else { "" };
     format!(
-        "Real processes, {} runs in {} s. Placements of one fault at one boundary: {} in {} groups of alike ones; faults that struck: {faults}. {} runs never reached their place, {} were left for lack of time.{broken_off} {}",
+        "Real processes, {} runs in {} s. Placements of one fault at one boundary: {} in {} groups of alike ones{}; faults that struck: {faults}. {} runs never reached their place, {} were left for lack of time.{broken_off} {}",
         audited.runs.len(),
         audited.elapsed.as_secs(),
         audited.placements,
         audited.groups,
+        beyond(audited),
         audited.missed,
         audited.left,
         audited.adapter.about,
     )
+}
+
+fn beyond(audited: &Audited) -> String {
+    let (pairs, ran) = audited.pairs;
+    let (random, seed) = audited.random;
+    let pairs = if pairs > 0 { format!("; of {pairs} pairs of faults, {ran} ran") } else { String::new() };
+    let random = if random > 0 { format!("; {random} random schedules of seed {seed}") } else { String::new() };
+    pairs + &random
 }
 
 fn facts(audited: &Audited, options: &Options) -> Vec<(String, String)> {
