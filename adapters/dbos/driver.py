@@ -56,7 +56,9 @@ def client():
         status = states.get(found[0].status, "running")
         saw = found[0].output if status == "succeeded" else {}
         reason = str(found[0].error or "")
-        return {"status": status, "saw": saw, "reason": reason, "stamp": f"updated_at {found[0].updated_at}"}
+        # Only an outcome is recorded once: the row of a cancelled one is touched by the queue too.
+        stamp = f"updated_at {found[0].updated_at}" if status in ("succeeded", "failed") else None
+        return {"status": status, "saw": saw, "reason": reason, "stamp": stamp}
 
     def cancel(asked):
         db.cancel_workflow(asked["execution"])

@@ -68,7 +68,13 @@ if (process.argv[2] === "worker") {
         select coalesce(max(n), 0)::int as rows from (
           select count(*) as n from openworkflow.step_attempts
           where workflow_run_id = ${run.id} and status in ('completed', 'succeeded') group by step_name) as counted`;
-      return { status, saw: (status === "succeeded" && run.output) || {}, reason: JSON.stringify(run.error), rows };
+      // What an ended run consists of: nobody who lost it may add to it, or change it.
+      const [{ stamp }] = await sql`
+        select concat(r.finished_at, ', ', count(a), ' step attempts, the last written ', max(a.updated_at)) as stamp
+        from openworkflow.workflow_runs r left join openworkflow.step_attempts a on a.workflow_run_id = r.id
+        where r.id = ${run.id} group by r.id, r.finished_at`;
+      const saw = (status === "succeeded" && run.output) || {};
+      return { status, stamp, saw, reason: JSON.stringify(run.error), rows };
     },
     cancel: async ({ execution }) => {
       await backend.cancelWorkflowRun({ workflowRunId: (await find(execution)).id });

@@ -119,11 +119,13 @@ fn read(file: &Path) -> anyhow::Result<Schedule> {
     text.parse().with_context(|| file.display().to_string())
 }
 
-/// The exit code of replaying a schedule of real processes on the engine that it names; nothing if it is not one.
-pub fn replay_if_live(path: &Path, times: u16) -> Option<u8> {
+/// The exit code of replaying a schedule of real processes, on the engine that it names or on another; nothing if it is
+/// not one.
+pub fn replay_if_live(path: &Path, subject: Option<&str>) -> Option<u8> {
     let schedule = read(path).ok()?;
-    let subject = scenario::live_subject(&schedule)?;
-    Some(guarded(|folder, _| replay(&subject, &schedule, &path.display().to_string(), times, folder)))
+    let named = scenario::live_subject(&schedule)?;
+    let subject = subject.unwrap_or(&named);
+    Some(guarded(|folder, _| replay(subject, &schedule, &path.display().to_string(), 1, folder)))
 }
 
 fn replay(subject: &str, schedule: &Schedule, name: &str, times: u16, folder: &Path) -> anyhow::Result<u8> {

@@ -37,6 +37,7 @@ pub fn write(audited: &Audited, options: &Options, out: &Path) -> io::Result<(Pa
 fn report(audited: &Audited, options: &Options, folder: &Path) -> io::Result<Report> {
     let adapter = &audited.adapter;
     let subject = format!("{}@{}", adapter.name, adapter.version);
+    let name = format!("{}-{}", adapter.name, adapter.version);
     let quick = if options.quick { " --quick" } else { "" };
     let command = format!("hydra audit {subject}{quick}");
     let judgements = audited.judgements().ok_or_else(|| io::Error::other("no run came to its end"))?;
@@ -69,8 +70,7 @@ fn report(audited: &Audited, options: &Options, folder: &Path) -> io::Result<Rep
         fs::write(folder.join("schedules").join(&file), schedule.to_string())?;
         let history = format!("histories/{}.jsonl", finding.property.id());
         fs::write(folder.join(history), run.history.to_text())?;
-        let replay =
-            format!("hydra audit {subject} --replay audits/{}-{}/schedules/{file}", adapter.name, adapter.version);
+        let replay = format!("hydra replay audits/{name}/schedules/{file}");
         let mut case = Case::from_history(&run.history, finding, schedule, &replay);
         case.advice = advice(adapter, run, promised);
         report.cases.push(case);

@@ -85,8 +85,8 @@ fn text(bytes: &[u8]) -> &[u8] {
 /// transaction is named after what was done in it.
 fn describe(sql: &[u8], before: Option<&str>) -> String {
     let sql = String::from_utf8_lossy(sql).to_lowercase();
-    let verb = sql.split_whitespace().next().unwrap_or("nothing");
-    let verb: String = verb.chars().filter(char::is_ascii_alphanumeric).collect();
+    let verb = sql.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| !word.is_empty()).unwrap_or("nothing");
+    let verb = verb.to_owned();
     if matches!(verb.as_str(), "commit" | "rollback" | "end") {
         let last = before.map_or("", |before| before.rsplit('-').next().unwrap_or_default());
         return format!("{verb}-after-{last}");

@@ -61,8 +61,8 @@ impl Run<'_> {
             let before = self.stamps.get(&program.id);
             let again = before.zip(stamp.as_ref()).filter(|(first, now)| first != now);
             let contradiction =
-                again.map(|(first, now)| format!("its end was recorded ({first}), and recorded again ({now})"));
-            if rows.is_some() || contradiction.is_some() {
+                again.map(|(first, now)| format!("at its end the store held ({first}), and later ({now})"));
+            if rows.is_some() || stamp.is_some() {
                 let (execution, rows_per_step_max) = (program.id.clone(), rows.unwrap_or(0));
                 // Which steps are open was not looked at.
                 let seen = Journal::Rows { execution, rows_per_step_max, open_steps: 0, contradiction };

@@ -143,12 +143,13 @@ fn calls(adapter: &Adapter, counts: &BTreeMap<Site, u32>, quick: bool) -> Single
                 let telling = nth.is_power_of_two() || nth == *count;
                 let late = if telling { nth.ilog2() } else { nth };
                 let turn = (!telling, !working, tier(fault, site), anchors.turn(site), late);
-                runs.push((turn, run.name.clone(), run));
+                // Of one place, each fault in its turn.
+                runs.push(((turn, site, run.name.clone()), run));
             }
         }
     }
-    runs.sort_by(|(one, name, _), (other, of, _)| (one, name).cmp(&(other, of)));
-    Singles { runs: runs.into_iter().map(|(_, _, run)| run).collect(), placements, groups }
+    runs.sort_by(|(one, _), (other, _)| one.cmp(other));
+    Singles { runs: runs.into_iter().map(|(_, run)| run).collect(), placements, groups }
 }
 
 fn asked(site: &Site) -> (&'static str, &'static str, Option<&str>) {
