@@ -85,18 +85,25 @@ fn text(bytes: &[u8]) -> &[u8] {
 /// transaction is named after what was done in it.
 fn describe(sql: &[u8], before: Option<&str>) -> String {
     let sql = String::from_utf8_lossy(sql).to_lowercase();
-    let verb = sql.split(|c: char| !c.is_ascii_alphanumeric()).find(|word| !word.is_empty()).unwrap_or("nothing");
-    let verb = verb.to_owned();
-    if matches!(verb.as_str(), "commit" | "rollback" | "end") {
+    let words = || sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    // What a common table expression is for stands behind it.
+    let does = words().find(|word| matches!(*word, "insert" | "update" | "delete"));
+    let verb = match words().next().unwrap_or("nothing") {
+        "with" => does.unwrap_or("select"),
+        verb => verb,
+    };
+    if matches!(verb, "commit" | "rollback" | "end") {
         let last = before.map_or("", |before| before.rsplit('-').next().unwrap_or_default());
         return format!("{verb}-after-{last}");
     }
-    let mut from_table = sql.split_whitespace().skip_while(|word| !matches!(*word, "into" | "from" | "update"));
+    let before_table = if verb == "insert" { "into" } else if verb == "update" { "update" } else { "from" };
+    let mut from_table = sql.split_whitespace().skip_while(|word| *word != before_table);
     // The last part of `schema.table` is what tells.
     let parts = |name: &'_ str| name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned).collect();
     let parts: Vec<String> = from_table.nth(1).map(parts).unwrap_or_default();
     let table = parts.iter().rfind(|part| !part.is_empty());
-    let named: String = table.map_or(verb.clone(), |table| format!("{verb}-{table}")).chars().take(WORDS_MAX).collect();
+    let named = table.map_or(verb.to_owned(), |table| format!("{verb}-{table}"));
+    let named: String = named.chars().take(WORDS_MAX).collect();
     format!("{named}-{:04x}", number(&sql))
 }
 
@@ -213,5 +220,7 @@ mod tests {
         begins("INSERT INTO dbos.operation_outputs (a) VALUES ($1)", "insert-operation_outputs-");
         begins("UPDATE dbos.workflow_status SET x=$1", "update-workflow_status-");
         begins("BEGIN", "begin-");
+        begins("WITH a AS (SELECT 1 FROM b) INSERT INTO s.\"c\" (x) SELECT 1 FROM a", "insert-c-");
+        begins("-- ping", "ping-");
     }
 }

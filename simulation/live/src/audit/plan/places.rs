@@ -132,7 +132,7 @@ fn calls(adapter: &Adapter, counts: &BTreeMap<Site, u32>, quick: bool) -> Single
         for fault in faults(adapter, site) {
             // Whoever stands still inside SQLite's files holds their lock as a rule, and nobody can take over.
             let inside = !site.is_network() && !site.locks();
-            if quick && (fault == Fault::Zombie && inside || tier(fault, site) == 3) {
+            if quick && (fault == Fault::Zombie && inside || tier(fault, site) == 4) {
                 continue;
             }
             groups += 1;
@@ -179,11 +179,13 @@ fn tier(fault: Fault, site: &Site) -> u8 {
     // Its open transaction holds locks, and nobody can take over.
     let in_transaction = site.request.as_deref().is_some_and(|request| request.starts_with("commit"));
     match fault {
-        Fault::LateZombie if in_transaction => 2,
-        Fault::Crash | Fault::LateZombie => 0,
-        Fault::ReplyLost | Fault::CallFails(_) => 1,
-        Fault::DisconnectBefore | Fault::Partition | Fault::Zombie | Fault::Stall => 2,
-        Fault::ReplyLate | Fault::HalfOpen | Fault::SlowStore | Fault::StoreRestart => 3,
+        Fault::LateZombie if in_transaction => 3,
+        // A crash repeats work at the most; who comes back late may overwrite it.
+        Fault::LateZombie => 0,
+        Fault::Crash => 1,
+        Fault::ReplyLost | Fault::CallFails(_) => 2,
+        Fault::DisconnectBefore | Fault::Partition | Fault::Zombie | Fault::Stall => 3,
+        Fault::ReplyLate | Fault::HalfOpen | Fault::SlowStore | Fault::StoreRestart => 4,
     }
 }
 
