@@ -37,8 +37,7 @@ fn replay(schedule: &str, fenced: &str) -> (String, i32) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("one.schedule");
     std::fs::write(&file, schedule).unwrap();
-    let output =
-        auditor().arg("audit").arg(tiny()).arg("--replay").arg(file).env("FENCED", fenced).output().unwrap();
+    let output = auditor().arg("audit").arg(tiny()).arg("--replay").arg(file).env("FENCED", fenced).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     (said, output.status.code().unwrap_or(-1))
 }

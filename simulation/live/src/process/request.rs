@@ -96,10 +96,17 @@ fn describe(sql: &[u8], before: Option<&str>) -> String {
         let last = before.map_or("", |before| before.rsplit('-').next().unwrap_or_default());
         return format!("{verb}-after-{last}");
     }
-    let before_table = if verb == "insert" { "into" } else if verb == "update" { "update" } else { "from" };
+    let before_table = if verb == "insert" {
+        "into"
+    } else if verb == "update" {
+        "update"
+    } else {
+        "from"
+    };
     let mut from_table = sql.split_whitespace().skip_while(|word| *word != before_table);
     // The last part of `schema.table` is what tells.
-    let parts = |name: &'_ str| name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned).collect();
+    let parts =
+        |name: &'_ str| name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned).collect();
     let parts: Vec<String> = from_table.nth(1).map(parts).unwrap_or_default();
     let table = parts.iter().rfind(|part| !part.is_empty());
     let named = table.map_or(verb.to_owned(), |table| format!("{verb}-{table}"));

@@ -83,8 +83,15 @@ struct Tracer<'a> {
 /// Traces until the process has ended; answers how it did.
 pub(super) fn follow(pid: Pid, trace: Trace, shared: &Shared) -> String {
     let descriptors = Descriptors::new(trace.door, trace.store.clone());
-    let mut tracer =
-        Tracer { pid, shared, trace, descriptors, failing: HashMap::new(), threads: Vec::new(), requests: Requests::default() };
+    let mut tracer = Tracer {
+        pid,
+        shared,
+        trace,
+        descriptors,
+        failing: HashMap::new(),
+        threads: Vec::new(),
+        requests: Requests::default(),
+    };
     let seized = tracer.seize();
     let failed = seized.is_err();
     shared.change(|state| state.traced = Some(seized));

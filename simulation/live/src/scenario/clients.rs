@@ -2,7 +2,7 @@
 
 use hydra_simulation::history::{Call, Journal, Op, Phase, Status};
 
-use super::run::{ANSWER_MAX, ASKED_AGAIN_MAX, Run};
+use super::run::{ASKED_AGAIN_MAX, Run};
 use crate::talk::Answer;
 
 impl Run<'_> {
@@ -14,7 +14,7 @@ impl Run<'_> {
             let call = Call { other_input: act.other_input, ..call };
             self.observer.call(call.clone());
             let with = (act.op == Op::Start).then_some((&program, act.other_input));
-            let answer = self.client.ask(op, program.id.as_str(), with, ANSWER_MAX)?;
+            let answer = self.client.ask(op, program.id.as_str(), with)?;
             self.observer.call(answered(&call, answer));
         }
         Ok(())
@@ -31,7 +31,7 @@ impl Run<'_> {
                 continue;
             }
             let call = Call::invoked(self.observer.next_call(), Op::Result, &program.id);
-            let answer = self.client.ask("result", program.id.as_str(), None, ANSWER_MAX)?;
+            let answer = self.client.ask("result", program.id.as_str(), None)?;
             let Some(status) = answer.as_ref().and_then(|answer| answer.status) else { continue };
             // The same answer again and again would drown the history.
             if known == Some(status) {
@@ -54,7 +54,7 @@ impl Run<'_> {
         for program in self.scenario.workload.programs.iter().take(ASKED_AGAIN_MAX) {
             let call = Call::invoked(self.observer.next_call(), Op::Result, &program.id);
             self.observer.call(call.clone());
-            let answer = self.client.ask("result", program.id.as_str(), None, ANSWER_MAX)?;
+            let answer = self.client.ask("result", program.id.as_str(), None)?;
             let stamp = answer.as_ref().and_then(|answer| answer.stamp.clone());
             let rows = answer.as_ref().and_then(|answer| answer.rows);
             self.observer.call(answered(&call, answer));

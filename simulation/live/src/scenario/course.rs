@@ -12,6 +12,7 @@ use super::strike::Stadium;
 use crate::adapter::Takeover;
 use crate::boundary::Place;
 use crate::store::proxy::Weather;
+use crate::strain::stretched_ms;
 
 /// How long the zombie and its heir are inside one step together.
 const TOGETHER_MS: u64 = 700;
@@ -23,6 +24,11 @@ const BROKEN_MS: u64 = 400;
 impl Run<'_> {
     pub(super) fn pause_ms(&self) -> u64 {
         self.stage.world.adapter.pause_ms()
+    }
+
+    /// How long a zombie waits for its heir at the most.
+    fn longest_pause_ms(&self) -> u64 {
+        stretched_ms(self.pause_ms())
     }
 
     /// Drives the faults on.
@@ -58,10 +64,10 @@ impl Run<'_> {
             Stadium::Paused { since_ms, entered } => {
                 let over = match fault {
                     Fault::Stall => now >= since_ms + self.settings().lease_ms * 3 / 2,
-                    Fault::LateZombie => self.has_ended() || now >= since_ms + 2 * self.pause_ms(),
+                    Fault::LateZombie => self.has_ended() || now >= since_ms + 2 * self.longest_pause_ms(),
                     _ => {
                         let taken = self.observer.entered_by(&heir) > entered || self.has_ended();
-                        taken || now >= since_ms + self.pause_ms()
+                        taken || now >= since_ms + self.longest_pause_ms()
                     }
                 };
                 if over {
@@ -71,7 +77,9 @@ impl Run<'_> {
             }
             Stadium::Alone { since_ms, entered } => {
                 // Its own polls come at once; but they may find nothing to take.
-                if self.observer.entered_by(&victim) > entered || now >= since_ms + self.settings().lease_ms {
+                if self.observer.entered_by(&victim) > entered
+                    || now >= since_ms + stretched_ms(self.settings().lease_ms)
+                {
                     self.observer.let_go_stopped(&victim);
                     self.courses[index].stadium = Stadium::Together { since_ms: now };
                 }
@@ -79,7 +87,7 @@ impl Run<'_> {
             }
             Stadium::Together { since_ms } => {
                 let together_ms = if fault == Fault::LateZombie { LATE_MS } else { TOGETHER_MS };
-                if now >= since_ms + together_ms {
+                if now >= since_ms + stretched_ms(together_ms) {
                     self.observer.let_go(&victim);
                     self.observer.let_go(&heir);
                     if fault != Fault::Stall && self.workers[1 - worker].process.is_none() {
@@ -144,10 +152,9 @@ impl Run<'_> {
     /// A fault whose place nobody comes to any more must not keep the world from being healed.
     fn give_up_unreachable(&mut self) {
         let struck = self.courses.iter().any(|course| course.fired.load(Ordering::SeqCst));
-        let open =
-            |stadium: Stadium| !matches!(stadium, Stadium::Over | Stadium::Waiting | Stadium::Next);
+        let open = |stadium: Stadium| !matches!(stadium, Stadium::Over | Stadium::Waiting | Stadium::Next);
         let under_way = self.courses.iter().any(|course| open(course.stadium));
-        let waited = self.observer.now_ms() >= self.moved_ms + self.pause_ms();
+        let waited = self.observer.now_ms() >= self.moved_ms + self.longest_pause_ms();
         if struck && !under_way && (waited || self.has_ended()) {
             for course in &mut self.courses {
                 course.stadium = Stadium::Over;
@@ -175,8 +182,7 @@ impl Run<'_> {
                 self.observer.let_go(&victim);
                 // Where the other stands still or is up already, its supervisor starts the dead one again.
                 let another = self.stage.world.adapter.takeover == Takeover::Another;
-                let successor =
-                    if another && self.workers[1 - worker].process.is_none() { 1 - worker } else { worker };
+                let successor = if another && self.workers[1 - worker].process.is_none() { 1 - worker } else { worker };
                 self.start(successor)?;
                 Stadium::Over
             }

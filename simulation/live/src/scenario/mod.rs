@@ -76,9 +76,12 @@ impl Fault {
     /// Whether the work goes to another process, or to the same started again.
     pub fn hands_over(self) -> bool {
         match self {
-            Fault::Crash | Fault::Zombie | Fault::LateZombie | Fault::Partition | Fault::HalfOpen | Fault::ReplyLate => {
-                true
-            }
+            Fault::Crash
+            | Fault::Zombie
+            | Fault::LateZombie
+            | Fault::Partition
+            | Fault::HalfOpen
+            | Fault::ReplyLate => true,
             Fault::Stall
             | Fault::CallFails(_)
             | Fault::DisconnectBefore

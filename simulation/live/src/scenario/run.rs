@@ -16,14 +16,13 @@ use crate::door::OpenDoor;
 use crate::observer::Observer;
 use crate::process::Process;
 use crate::process::trace::{Counts, NextTrigger};
+use crate::strain::stretched_ms;
 use crate::talk::Client;
 
 /// How often things are looked at.
 const TICK: Duration = Duration::from_millis(10);
 /// How often the status of open executions is asked.
 const ASK_EVERY_MS: u64 = 120;
-/// How long a client's answer may take.
-pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long a run is watched after its last execution ended: a zombie may still speak.
 const LINGER_MS: u64 = 300;
 /// The longest that a run is watched, whatever the settings say. What is cut by it is incomplete, never lost.
@@ -179,7 +178,7 @@ impl Run<'_> {
                 }
             }
             let since = self.healed_ms.unwrap_or(self.moved_ms);
-            let over = now >= since.saturating_add(self.patience_ms()).min(WATCH_MAX_MS);
+            let over = now >= since.saturating_add(stretched_ms(self.patience_ms())).min(WATCH_MAX_MS);
             self.cut = self.stage.world.is_stopping();
             if over || self.observer.is_full() || self.cut {
                 return self.ask_statuses();

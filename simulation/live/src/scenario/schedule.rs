@@ -170,7 +170,8 @@ mod tests {
         let line = r#"{"id":"W1","body":[{"step":{"id":"1","kind":"keyed"}}]}"#;
         let workload = Workload::from_lines(&[line]).unwrap();
         let site = Site { call: "fdatasync", target: "wal", anchor: "after-1".to_owned(), request: None };
-        let asks = Site { call: "sendto", target: "store", request: Some("commit-after-3fa2".to_owned()), ..site.clone() };
+        let asks =
+            Site { call: "sendto", target: "store", request: Some("commit-after-3fa2".to_owned()), ..site.clone() };
         let door = |door| Place::Door(door, Name::new("1").unwrap(), 2);
         let faults = [
             (Fault::Crash, door(Door::After)),

@@ -11,6 +11,7 @@ use crate::adapter::{Adapter, Store, Takeover};
 use crate::process::{Process, Program};
 use crate::store::postgres::Postgres;
 use crate::store::proxy::Proxy;
+use crate::strain::stretched;
 use crate::talk::{self, Client, Expected};
 
 /// How many workers have a network of their own to break.
@@ -156,7 +157,7 @@ impl<'a> Stage<'a> {
         let ready_ms = adapter.server.as_ref().map_or(0, |server| server.ready_ms);
         let log = self.folder.join("server.log");
         let process = Process::start(program, Some(&log)).with_context(|| adapter.line("command"))?;
-        let until = Instant::now() + Duration::from_millis(ready_ms);
+        let until = Instant::now() + stretched(ready_ms);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             if process.exited().is_some() || Instant::now() >= until {
                 bail!("{}: the server did not come up: {}", adapter.line("command"), process.output.complaint());
@@ -248,7 +249,7 @@ impl<'a> Stage<'a> {
     pub fn await_worker(&self, name: &Name, process: &Process) -> Result<(), String> {
         let adapter = &self.world.adapter;
         let who = format!("worker {name}");
-        let within = Duration::from_millis(adapter.timing.ready_ms);
+        let within = stretched(adapter.timing.ready_ms);
         talk::ready(process, &Expected { who: &who, line: adapter.line("worker"), version: &adapter.version, within })
     }
 
@@ -263,9 +264,9 @@ impl<'a> Stage<'a> {
         };
         let line = adapter.line("client");
         let process = Process::start(&program, None).with_context(|| line.clone())?;
-        let within = Duration::from_millis(adapter.timing.ready_ms);
+        let within = stretched(adapter.timing.ready_ms);
         let expected = Expected { who: "the client", line: line.clone(), version: &adapter.version, within };
         talk::ready(&process, &expected).map_err(anyhow::Error::msg)?;
-        Ok(Client::new(process, line))
+        Ok(Client::new(process, line, adapter.timing.answer_ms))
     }
 }

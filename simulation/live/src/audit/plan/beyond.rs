@@ -39,8 +39,7 @@ pub fn pairs(adapter: &Adapter, singles: &[Scenario]) -> Vec<Scenario> {
 
 /// The second fault, at the worker to which the first leaves the work; nothing if it makes no sense there.
 fn after(adapter: &Adapter, first: &Strike, second: &Strike) -> Option<Strike> {
-    let same = !first.fault.hands_over()
-        || (first.fault == Fault::Crash && adapter.takeover == Takeover::Relaunch);
+    let same = !first.fault.hands_over() || (first.fault == Fault::Crash && adapter.takeover == Takeover::Relaunch);
     let worker = if same { first.worker } else { 1 - first.worker };
     // Two that stand still at once wait for each other and for nothing else.
     let pauses = |fault| matches!(fault, Fault::Zombie | Fault::LateZombie | Fault::Stall);
