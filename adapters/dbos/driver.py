@@ -80,7 +80,8 @@ def client():
         rows = sa.select(EFFECTS.c.step, EFFECTS.c.value).where(EFFECTS.c.execution == asked["execution"])
         with app.connect() as connection:
             committed = [dict(row._mapping) for row in connection.execute(rows)]
-        stamp = f"updated_at {found[0].updated_at}"
+        # Only an outcome is recorded once: the row of a cancelled one is touched by the queue too.
+        stamp = f"updated_at {found[0].updated_at}" if status in ("succeeded", "failed") else None
         return {"status": status, "saw": saw, "reason": reason, "stamp": stamp, "committed": committed}
 
     def cancel(asked):

@@ -60,7 +60,7 @@ if (isWorker) {
   await worker.start();
   ready(version);
 } else {
-  const { find, completions } = await (isPostgres ? lookPostgres(modules, store) : lookSqlite(store));
+  const { find, completions, content } = await (isPostgres ? lookPostgres(modules, store) : lookSqlite(store));
   await serve(version, {
     start: async ({ program: given, execution, other_input = false }) => {
       await patiently(() => program.run({ program: given, other_input }, { idempotencyKey: execution }));
@@ -72,7 +72,10 @@ if (isWorker) {
       const status = words[run.status] ?? run.status;
       // Completions of a step: a second one was written by a worker that had lost the execution.
       const rows = Math.max(0, ...(await completions(run.id)));
-      return { status, saw: (status === "succeeded" && run.output) || {}, reason: JSON.stringify(run.error), rows };
+      // What an ended run consists of: nobody who lost it may add to it, or change it.
+      const stamp = await content(run.id);
+      const saw = (status === "succeeded" && run.output) || {};
+      return { status, stamp, saw, reason: JSON.stringify(run.error), rows };
     },
     cancel: async ({ execution }) => {
       const run = await find(execution);

@@ -23,6 +23,13 @@ export async function lookPostgres(modules, url) {
         where workflow_run_id = ${run} and status in ('completed', 'succeeded') group by step_name`;
       return rows.map(({ n }) => n);
     },
+    content: async (run) => {
+      const [{ content }] = await sql`
+        select concat(r.finished_at, ', ', count(a), ' step attempts, the last written ', max(a.updated_at)) as content
+        from openworkflow.workflow_runs r left join openworkflow.step_attempts a on a.workflow_run_id = r.id
+        where r.id = ${run} group by r.id, r.finished_at`;
+      return content;
+    },
   };
 }
 
@@ -41,11 +48,15 @@ export async function lookSqlite(path) {
   const count = db.prepare(`
     select count(*) as n from step_attempts
     where workflow_run_id = ? and status in ('completed', 'succeeded') group by step_name`);
+  const look = db.prepare(`
+    select r.finished_at || ', ' || count(a.id) || ' step attempts, the last written ' || max(a.updated_at) as content
+    from workflow_runs r left join step_attempts a on a.workflow_run_id = r.id where r.id = ? group by r.id`);
   return {
     find: async (execution) => {
       const run = find.get(execution);
       return run && { ...run, output: run.output && JSON.parse(run.output) };
     },
     completions: async (run) => count.all(run).map(({ n }) => n),
+    content: async (run) => look.get(run).content ?? undefined,
   };
 }

@@ -56,6 +56,8 @@ struct Stop {
 
 struct Held {
     worker: Name,
+    /// At the place where it was to be held, rather than because its worker is slowed.
+    stopped: bool,
     go: oneshot::Sender<()>,
 }
 
@@ -231,6 +233,21 @@ impl Observer {
         });
     }
 
+    /// Lets go the bodies of `worker` that were stopped at the place; those that came later wait on.
+    pub fn let_go_stopped(&self, worker: &Name) {
+        self.change(|seen, _| {
+            seen.stop.take_if(|stop| stop.worker == *worker);
+            for held in seen.held.extract_if(.., |held| held.stopped && held.worker == *worker) {
+                _ = held.go.send(());
+            }
+        });
+    }
+
+    /// Nobody is held at a door any more who is not held already.
+    pub fn hold_none(&self) {
+        self.change(|seen, _| seen.stop = None);
+    }
+
     /// From now on bodies of `worker` wait before their effect until they are let go.
     pub fn slow(&self, worker: &Name) {
         self.change(|seen, _| seen.slowed = Some(worker.clone()));
@@ -340,7 +357,7 @@ impl Visit {
             let slowed = door == Door::Before && seen.slowed.as_ref() == Some(&self.worker);
             (stopped || slowed).then(|| {
                 let (go, wait) = oneshot::channel();
-                seen.held.push(Held { worker: self.worker.clone(), go });
+                seen.held.push(Held { worker: self.worker.clone(), stopped, go });
                 wait
             })
         })

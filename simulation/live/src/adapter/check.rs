@@ -87,7 +87,7 @@ fn to_fill_in(folder: &Path) -> anyhow::Result<Vec<String>> {
 
 fn try_it(world: &World, name: &str, body: Vec<Item>) -> anyhow::Result<Outcome> {
     let workload = Workload { programs: vec![Program::new(Name::execution(0), body)] };
-    let scenario = Scenario { name: name.to_owned(), workload, workers: 1, strike: None, counts: false };
+    let scenario = Scenario { name: name.to_owned(), workload, workers: 1, strikes: Vec::new(), counts: false };
     let outcome = scenario::run(world, &scenario)?;
     for problem in &outcome.problems {
         println!("WRONG: {problem}");

@@ -130,11 +130,13 @@ pub struct Timing {
     pub ready_ms: u64,
     /// How long an execution may take where no recovery time is declared.
     pub plain_ms: u64,
+    /// How long the client may take to answer.
+    pub answer_ms: u64,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Timing { ready_ms: 30_000, plain_ms: 20_000 }
+        Timing { ready_ms: 30_000, plain_ms: 20_000, answer_ms: 10_000 }
     }
 }
 
