@@ -21,7 +21,8 @@ def program(params, ctx):
             ctx.sleep_for(item["sleep"]["id"], item["sleep"]["ms"] / 1000)
             continue
         step = item["step"]["id"]
-        value = ctx.step(step, lambda: hydra.ask(execution, step, saw, other_input=params["other_input"]))
+        key = f"{ctx.task_id}:{step}"
+        value = ctx.step(step, lambda: hydra.ask(execution, step, saw, key=key, other_input=params["other_input"]))
         saw[step] = hydra.seen(value)
     return saw
 

@@ -16,6 +16,7 @@ pub mod observer;
 pub mod process;
 pub mod scenario;
 pub mod store;
+mod strain;
 mod talk;
 
 pub use process::launch::become_it_if_told;

@@ -130,11 +130,13 @@ pub struct Timing {
     pub ready_ms: u64,
     /// How long an execution may take where no recovery time is declared.
     pub plain_ms: u64,
+    /// How long the client may take to answer.
+    pub answer_ms: u64,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Timing { ready_ms: 30_000, plain_ms: 20_000 }
+        Timing { ready_ms: 30_000, plain_ms: 20_000, answer_ms: 10_000 }
     }
 }
 
@@ -319,7 +321,11 @@ impl Adapter {
     /// The line of `adapter.toml` that holds a key, for errors: `adapter.toml:12`.
     pub fn line(&self, key: &str) -> String {
         let text = std::fs::read_to_string(self.folder.join("adapter.toml")).unwrap_or_default();
-        at_line(&format!("adapters/{}/adapter.toml", self.name), &text, key)
+        // As the reader knows the folder: no path of this machine.
+        let mut parts = self.folder.iter().rev().map(|part| part.to_string_lossy());
+        let (name, parent) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let folder = if parent == "adapters" { format!("adapters/{name}") } else { name.into_owned() };
+        at_line(&format!("{folder}/adapter.toml"), &text, key)
     }
 }
 
