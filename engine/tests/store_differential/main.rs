@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "only part of it is needed here")]
 mod harness;
 mod beside;
+mod exhaustive;
 mod model;
 mod ops;
 

@@ -6,7 +6,7 @@
 
 pub mod adapter;
 mod core;
-mod differential;
+pub mod differential;
 pub mod door;
 pub mod history;
 pub mod hostile_file;

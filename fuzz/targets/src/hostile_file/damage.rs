@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use arbitrary::{Arbitrary, Result, Unstructured};
+use arbitrary::{Result, Unstructured};
 use rusqlite::Connection;
 
 use super::base::BASE;
@@ -46,7 +46,7 @@ pub enum Damage {
 }
 
 /// A value of a column.
-#[derive(Clone, Debug, Arbitrary)]
+#[derive(Clone, Debug)]
 pub enum Value {
     /// Null.
     Null,
@@ -73,7 +73,7 @@ const TABLES: [(&str, &str); 4] = [
 ];
 
 /// The columns of the engine's tables, with the table's place in [`TABLES`].
-const COLUMNS: [(usize, &str); 41] = [
+pub const COLUMNS: [(usize, &str); 40] = [
     (0, "seq"),
     (0, "namespace"),
     (0, "id"),
@@ -114,7 +114,6 @@ const COLUMNS: [(usize, &str); 41] = [
     (3, "worker"),
     (3, "claimed_at"),
     (3, "ended_at"),
-    (2, "ord"),
 ];
 
 /// Words that columns of the engine hold.
@@ -170,7 +169,7 @@ impl Damage {
             _ => Damage::Column {
                 column: bytes.choose_index(COLUMNS.len())?,
                 row: bytes.int_in_range(0..=31)?,
-                value: bytes.arbitrary()?,
+                value: Value::choose(bytes)?,
             },
         })
     }
@@ -236,6 +235,18 @@ fn forge(path: &Path, write: impl FnOnce(&Connection) -> rusqlite::Result<usize>
 }
 
 impl Value {
+    fn choose(bytes: &mut Unstructured<'_>) -> Result<Self> {
+        Ok(match bytes.int_in_range(0..=8_u8)? {
+            0 => Value::Null,
+            1 => Value::Integer(bytes.arbitrary()?),
+            2 | 3 => Value::Small(bytes.arbitrary()?),
+            4 => Value::Real(bytes.arbitrary()?),
+            5 | 6 => Value::Word(bytes.arbitrary()?),
+            7 => Value::Text(bytes.arbitrary()?),
+            _ => Value::Blob(bytes.arbitrary()?),
+        })
+    }
+
     fn sql(&self) -> rusqlite::types::Value {
         use rusqlite::types::Value as Sql;
         match self {

@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 use arbitrary::Unstructured;
+use hydra_protocol::Protocol;
 use hydra_engine::store::{Inline, ListFilter, SqliteOptions, Store, StoreOptions, Synchronous, TokioClock};
 
-use crate::Judged;
+use crate::{Judged, subject};
 use base::BASE;
-pub use damage::{Damage, Value};
+pub use damage::{COLUMNS, Damage, Value};
 use record::Record;
 
 /// The most damages of one input.
@@ -35,11 +36,16 @@ pub fn judge(bytes: &[u8]) -> Judged {
 
 /// Judges the engine on a file with these damages.
 pub fn judge_damages(damages: &[Damage]) -> Judged {
-    let judged = judge_file(damages).map_err(|error| error.to_string())?;
+    judge_damages_under(subject::rules(), damages)
+}
+
+/// The same, of an engine that goes by these rules.
+pub fn judge_damages_under(rules: &'static dyn Protocol, damages: &[Damage]) -> Judged {
+    let judged = judge_file(rules, damages).map_err(|error| error.to_string())?;
     judged.map_err(|finding| format!("{finding}\nafter {damages:#?}"))
 }
 
-fn judge_file(damages: &[Damage]) -> std::io::Result<Judged> {
+fn judge_file(rules: &'static dyn Protocol, damages: &[Damage]) -> std::io::Result<Judged> {
     let folder = tempfile::tempdir_in(crate::stores::memory())?;
     let path = folder.path().join("store.db");
     std::fs::write(&path, &BASE.file)?;
@@ -54,9 +60,9 @@ fn judge_file(damages: &[Damage]) -> std::io::Result<Judged> {
         // Refused with a typed error: as good an end as any.
         let Ok(backend) = file.open_backend() else { return Vec::new() };
         let clock = Arc::new(TokioClock::starting_at(base::OPENED_AGAIN));
-        let store = Inline::over(backend, StoreOptions { clock, ..StoreOptions::default() });
+        let store = Inline::over(backend, StoreOptions { clock, rules, ..StoreOptions::default() });
         look(&store).await;
-        let bodies = work::drive(Arc::new(store)).await;
+        let bodies = work::drive(Arc::new(store), rules).await;
         bodies.into_iter().map(|body| (record.key(&body.execution), body)).collect()
     });
     if panics() != before {

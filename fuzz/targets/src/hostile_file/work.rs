@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hydra_engine::store::{ExecutionId, Store};
+use hydra_engine::protocol::Protocol;
 use hydra_engine::{Context, RetryPolicy, StepError, Worker};
 
 /// A body that ran.
@@ -20,10 +21,11 @@ type Bodies = Arc<Mutex<Vec<Body>>>;
 const WORKS: Duration = Duration::from_secs(60);
 
 /// Drives everything that can be claimed, and tells which bodies ran.
-pub async fn drive(store: Arc<dyn Store>) -> Vec<Body> {
+pub async fn drive(store: Arc<dyn Store>, rules: &'static dyn Protocol) -> Vec<Body> {
     let bodies = Bodies::default();
     let ran = bodies.clone();
     let worker = Worker::builder(store)
+        .rules(rules)
         .workflow("order", move |context, input| order(context, input, ran.clone()))
         .poll_interval(Duration::from_secs(5))
         .start();
