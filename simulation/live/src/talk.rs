@@ -48,21 +48,26 @@ pub fn ready(process: &Process, expected: &Expected<'_>) -> Result<(), String> {
             }
             Some(crate::process::Line::Text(line)) if line.trim().is_empty() => {}
             Some(crate::process::Line::Text(line)) => {
-                let ready: Ready = serde_json::from_str(&line).map_err(|_| {
-                    let wanted = r#"{"ready": true, "version": "..."}"#;
-                    at(format!("printed {:?} as its first line; it must print {wanted}", cut(&line, 200)))
-                })?;
-                if !ready.ready {
-                    return Err(at("says that it is not ready".to_owned()));
-                }
-                if ready.version != expected.version {
-                    let (is, should) = (cut(&ready.version, 40), expected.version);
-                    return Err(at(format!("says that it runs version {is:?}; the adapter pins {should:?}")));
-                }
-                return Ok(());
+                return first_line(&line, expected.version).map_err(at);
             }
         }
     }
+}
+
+/// Whether a process's first line says that it is ready, in this version. An error says what it says instead.
+pub fn first_line(line: &str, version: &str) -> Result<(), String> {
+    let ready: Ready = serde_json::from_str(line).map_err(|_| {
+        let wanted = r#"{"ready": true, "version": "..."}"#;
+        format!("printed {:?} as its first line; it must print {wanted}", cut(line, 200))
+    })?;
+    if !ready.ready {
+        return Err("says that it is not ready".to_owned());
+    }
+    if ready.version != version {
+        let is = cut(&ready.version, 40);
+        return Err(format!("says that it runs version {is:?}; the adapter pins {version:?}"));
+    }
+    Ok(())
 }
 
 fn flood() -> String {
@@ -131,6 +136,13 @@ pub struct Committed {
     pub value: String,
 }
 
+impl Answer {
+    /// Reads a line of a client. An error quotes its beginning.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        serde_json::from_str(line).map_err(|error| format!("{:?}: {error}", cut(line, 200)))
+    }
+}
+
 /// A client.
 pub struct Client {
     process: Process,
@@ -188,9 +200,8 @@ impl Client {
                 }
                 Some(crate::process::Line::Text(text)) if text.trim().is_empty() => {}
                 Some(crate::process::Line::Text(text)) => {
-                    let answer: Answer = serde_json::from_str(&text).map_err(|error| {
-                        format!("{}: the client answered {op} with {:?}: {error}", self.line, cut(&text, 200))
-                    })?;
+                    let answer = Answer::parse(&text)
+                        .map_err(|why| format!("{}: the client answered {op} with {why}", self.line))?;
                     // A late answer to an earlier ask.
                     if answer.id == self.asked {
                         self.unanswered = 0;

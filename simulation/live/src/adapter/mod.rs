@@ -214,15 +214,21 @@ impl Adapter {
         let shown = Path::new(path).join("adapter.toml").display().to_string();
         let text = std::fs::read_to_string(folder.join("adapter.toml"))
             .map_err(|error| AdapterError::Toml { file: shown.clone(), error: error.to_string() })?;
-        let file: File = toml::from_str(&text)
-            .map_err(|error| AdapterError::Toml { file: shown.clone(), error: error.to_string() })?;
-        file.check(&shown, &text)?;
+        Self::parse(folder, &shown, &text, version)
+    }
+
+    /// Reads an adapter from the text of its `adapter.toml`, called `shown` in errors; in one of its versions, or in the
+    /// first.
+    pub fn parse(folder: PathBuf, shown: &str, text: &str, version: Option<&str>) -> Result<Self, AdapterError> {
+        let file: File = toml::from_str(text)
+            .map_err(|error| AdapterError::Toml { file: shown.to_owned(), error: error.to_string() })?;
+        file.check(shown, text)?;
         let version = match version {
             None => file.versions[0].clone(),
             Some(version) if file.versions.iter().any(|known| known == version) => version.to_owned(),
             Some(version) => {
                 let what = format!("version {version} is not pinned; the versions are {}", file.versions.join(", "));
-                return Err(AdapterError::Wrong { file: at_line(&shown, &text, "versions"), what });
+                return Err(AdapterError::Wrong { file: at_line(shown, text, "versions"), what });
             }
         };
         let File {
