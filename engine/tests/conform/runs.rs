@@ -7,7 +7,7 @@ use hydra_engine::conform::{self, Verdict};
 use hydra_engine::protocol::Reference;
 use hydra_engine::store::{SqliteEvidence, SqliteOptions, Store, StoreError, StoreOptions};
 
-use crate::world::{file, in_virtual_time, judge, memory, run, sqlite};
+use crate::world::{file, in_virtual_time, judge, memory, ms, run, sqlite};
 
 #[test]
 fn a_run_with_faults_conforms_in_memory() {
