@@ -138,6 +138,9 @@ fn facts(audited: &Audited, options: &Options) -> Vec<(String, String)> {
             fact("boundaries in a run without faults", calls.join(", "));
         }
     }
+    if !options.quick && crate::process::clock::library().is_none() {
+        fact("clock jumps", crate::process::clock::MISSING.to_owned());
+    }
     for note in &adapter.notes {
         fact("note", note.clone());
     }

@@ -3,6 +3,7 @@
 //! Each process has a keeper: the thread that starts it, waits for it and, where asked, traces it. The kernel kills the
 //! process when its keeper's thread dies ([`launch`]), and the guard ends what is left when the whole auditor dies.
 
+pub mod clock;
 mod descriptor;
 pub mod guard;
 pub mod launch;

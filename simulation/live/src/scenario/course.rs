@@ -210,6 +210,10 @@ impl Run<'_> {
                 Stadium::Paused { since_ms: now, entered: 0 }
             }
             Fault::CallFails(_) => Stadium::Over,
+            Fault::Clock(_) => {
+                self.observer.let_go(&victim);
+                Stadium::Over
+            }
             Fault::DisconnectBefore | Fault::ReplyLost => broken(BROKEN_MS),
             Fault::Partition | Fault::HalfOpen | Fault::ReplyLate => {
                 if self.workers[1 - worker].process.is_none() {

@@ -70,6 +70,8 @@ pub enum Fault {
     SlowStore,
     /// The store's server is killed with SIGKILL and started again.
     StoreRestart,
+    /// Its wall clock jumps by so many milliseconds.
+    Clock(i64),
 }
 
 impl Fault {
@@ -87,7 +89,8 @@ impl Fault {
             | Fault::DisconnectBefore
             | Fault::ReplyLost
             | Fault::SlowStore
-            | Fault::StoreRestart => false,
+            | Fault::StoreRestart
+            | Fault::Clock(_) => false,
         }
     }
 
@@ -105,6 +108,7 @@ impl Fault {
             Fault::HalfOpen => "half-open connection",
             Fault::SlowStore => "slow store",
             Fault::StoreRestart => "store killed and restarted",
+            Fault::Clock(_) => "clock jump",
         }
     }
 }

@@ -74,8 +74,7 @@ pub(super) struct ClientAct {
 
 /// Runs a scenario. An error is the adapter's or the machine's; what the subject does wrong is in the history.
 pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
-    let alone = scenario.strikes.iter().any(|strike| strike.fault == Fault::StoreRestart);
-    let stage = Stage::new(world, alone)?;
+    let stage = Stage::new(world, scenario)?;
     let observer = Observer::new(scenario.workload.clone());
     let door = OpenDoor::open(world.runtime.handle(), observer.clone())?;
     let mut workers = Vec::new();

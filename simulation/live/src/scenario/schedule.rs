@@ -56,6 +56,7 @@ impl Strike {
             Fault::HalfOpen => cut(Direction::Out),
             Fault::SlowStore => Line::SlowStore { by_ms: SLOW_MS },
             Fault::StoreRestart => Line::StoreRestart,
+            Fault::Clock(by_ms) => Line::Clock { worker, by_ms },
         };
         Event::new(Action::Fault { fault, on: self.at.to_boundary() })
     }
@@ -91,6 +92,7 @@ impl Strike {
             Line::Partition { .. } => Fault::HalfOpen,
             Line::SlowStore { .. } => Fault::SlowStore,
             Line::StoreRestart => Fault::StoreRestart,
+            Line::Clock { by_ms, .. } => Fault::Clock(*by_ms),
             _ => return None,
         };
         let named = match line {
@@ -179,6 +181,7 @@ mod tests {
             (Fault::LateZombie, door(Door::Before)),
             (Fault::Stall, door(Door::After)),
             (Fault::CallFails(Errno::ENOSPC), Place::Call(site, 1)),
+            (Fault::Clock(-2_000), door(Door::After)),
             (Fault::ReplyLate, Place::Call(asks.clone(), 1)),
             (Fault::Partition, Place::Call(asks.clone(), 1)),
             (Fault::HalfOpen, Place::Call(asks.clone(), 1)),

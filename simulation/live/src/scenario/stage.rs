@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use hydra_schedule::Name;
 
+use super::{Fault, Scenario};
 use crate::adapter::{Adapter, Store, Takeover};
-use crate::process::{Process, Program};
+use crate::process::{Process, Program, clock};
 use crate::store::postgres::Postgres;
 use crate::store::proxy::Proxy;
 use crate::strain::stretched;
@@ -64,6 +65,8 @@ pub struct Stage<'a> {
     /// A PostgreSQL of its own, where it is to be killed.
     postgres: Option<Postgres>,
     server: Option<(Process, Program, u16)>,
+    /// libfaketime, if clocks are to jump in this run.
+    clocks: Option<PathBuf>,
     placeholders: Vec<(String, String)>,
 }
 
@@ -79,7 +82,10 @@ impl Drop for Stage<'_> {
 
 impl<'a> Stage<'a> {
     /// Makes the store of a run; one that no other run shares, if it is to be killed.
-    pub fn new(world: &'a World, alone: bool) -> anyhow::Result<Self> {
+    pub fn new(world: &'a World, scenario: &Scenario) -> anyhow::Result<Self> {
+        let struck = |is: fn(Fault) -> bool| scenario.strikes.iter().any(|strike| is(strike.fault));
+        let alone = struck(|fault| fault == Fault::StoreRestart);
+        let clocks = struck(|fault| matches!(fault, Fault::Clock(_))).then(clock::library).flatten();
         let number = world.runs.fetch_add(1, Ordering::Relaxed);
         let folder = world.folder.join(format!("run-{number}"));
         std::fs::create_dir_all(&folder)?;
@@ -91,6 +97,7 @@ impl<'a> Stage<'a> {
             database: None,
             postgres: None,
             server: None,
+            clocks,
             placeholders: Vec::new(),
         };
         match world.adapter.store {
@@ -225,6 +232,11 @@ impl<'a> Stage<'a> {
         own.into_iter().chain(self.networks.iter().map(|(proxy, _)| proxy.port())).collect()
     }
 
+    /// The file that says how wrong a worker's clock is.
+    pub fn clock(&self, name: &Name) -> Option<PathBuf> {
+        self.clocks.as_ref().map(|_| self.folder.join(format!("clock-{name}")))
+    }
+
     /// Starts a worker, which says later that it is ready.
     pub fn start_worker(&self, name: &Name, door: String) -> anyhow::Result<Process> {
         let adapter = &self.world.adapter;
@@ -235,7 +247,11 @@ impl<'a> Stage<'a> {
             Takeover::Another => name.to_string(),
             Takeover::Relaunch => Name::worker(0).to_string(),
         };
-        let more = [("HYDRA_WORKER", name.to_string()), ("HYDRA_IDENTITY", identity), ("HYDRA_DOOR", door)];
+        let mut more = vec![("HYDRA_WORKER", name.to_string()), ("HYDRA_IDENTITY", identity), ("HYDRA_DOOR", door)];
+        if let (Some(library), Some(file)) = (&self.clocks, self.clock(name)) {
+            clock::set(&file, 0)?;
+            more.extend(clock::environment(library, &file));
+        }
         let program = Program {
             command: adapter.worker(&self.placeholders),
             env: self.env(store, &more),

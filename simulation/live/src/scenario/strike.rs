@@ -8,6 +8,7 @@ use hydra_schedule::Name;
 use super::run::Run;
 use super::{Fault, Strike};
 use crate::boundary::Place;
+use crate::process;
 use crate::process::trace::{Act, NextTrigger, Trace, Trigger};
 use crate::store::proxy::Weather;
 
@@ -71,7 +72,8 @@ impl Run<'_> {
                     | Fault::Partition
                     | Fault::HalfOpen
                     | Fault::SlowStore
-                    | Fault::StoreRestart => Act::Tell,
+                    | Fault::StoreRestart
+                    | Fault::Clock(_) => Act::Tell,
                 };
                 let trigger = Trigger { site, nth, act, fired: self.fires(index) };
                 let next = self.trace(worker)?;
@@ -110,6 +112,7 @@ impl Run<'_> {
         let (observer, fired, fault) = (self.observer.clone(), course.fired.clone(), course.strike.fault);
         let event = course.strike.event(self.pause_ms());
         let weather = self.stage.weather(course.strike.worker);
+        let clock = self.stage.clock(&Name::worker(course.strike.worker));
         Box::new(move || {
             observer.fault(event.clone());
             let now = match fault {
@@ -123,8 +126,13 @@ impl Run<'_> {
                 | Fault::LateZombie
                 | Fault::Stall
                 | Fault::CallFails(_)
-                | Fault::StoreRestart => Weather::Fine,
+                | Fault::StoreRestart
+                | Fault::Clock(_) => Weather::Fine,
             };
+            if let (Fault::Clock(by_ms), Some(clock)) = (fault, &clock) {
+                // Without it the worker's time just goes on.
+                drop(process::clock::set(clock, by_ms));
+            }
             if let Some(weather) = weather.as_ref().filter(|_| now != Weather::Fine) {
                 weather.send_replace(now);
             }

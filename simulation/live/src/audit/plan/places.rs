@@ -9,6 +9,7 @@ use nix::errno::Errno;
 use super::{line, mixed_line, program, usual};
 use crate::adapter::{Adapter, Store, Takeover};
 use crate::boundary::{Door, Place, Site};
+use crate::process::clock;
 use crate::scenario::{Fault, Scenario, Strike};
 
 /// When a client cancels an execution whose worker stands still, in milliseconds.
@@ -45,6 +46,7 @@ pub fn singles(adapter: &Adapter, counts: &BTreeMap<Site, u32>, quick: bool) -> 
 fn doors(adapter: &Adapter, quick: bool) -> Vec<Scenario> {
     let supports = &adapter.supports;
     let over_network = adapter.store != Store::Sqlite;
+    let clocks = !quick && clock::library().is_some();
     let mut runs = Vec::new();
     for kind in &supports.kinds {
         let is_usual = *kind == usual(supports);
@@ -67,6 +69,10 @@ fn doors(adapter: &Adapter, quick: bool) -> Vec<Scenario> {
                 }
                 if over_network && is_usual && !quick && door == Door::After {
                     faults.extend([Fault::Partition, Fault::HalfOpen, Fault::SlowStore, Fault::StoreRestart]);
+                }
+                if clocks && is_usual && door == Door::After {
+                    let by_ms = i64::try_from(adapter.contract.settings.lease_ms * 2).unwrap_or(i64::MAX);
+                    faults.extend([Fault::Clock(by_ms), Fault::Clock(-by_ms)]);
                 }
                 let at = Place::Door(door, id.clone(), 1);
                 runs.extend(faults.into_iter().map(|fault| struck(adapter, body.clone(), fault, at.clone())));
@@ -182,7 +188,7 @@ fn tier(fault: Fault, site: &Site) -> u8 {
         Fault::LateZombie => 0,
         Fault::Crash => 1,
         Fault::ReplyLost | Fault::CallFails(_) => 2,
-        Fault::DisconnectBefore | Fault::Partition | Fault::Zombie | Fault::Stall => 3,
+        Fault::DisconnectBefore | Fault::Partition | Fault::Zombie | Fault::Stall | Fault::Clock(_) => 3,
         Fault::ReplyLate | Fault::HalfOpen | Fault::SlowStore | Fault::StoreRestart => 4,
     }
 }

@@ -1,0 +1,33 @@
+//! A worker's clock that can be made to jump: libfaketime, where it is installed, reads the offset from a file.
+
+use std::path::{Path, PathBuf};
+
+/// What to tell where it is missing.
+pub const MISSING: &str = "not injected: libfaketime is not installed; on Debian and Ubuntu: apt-get install faketime";
+
+/// libfaketime for programs with threads, if it is installed.
+pub fn library() -> Option<PathBuf> {
+    let system = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    let folders = system.chain(["/usr/lib", "/usr/local/lib"].map(PathBuf::from));
+    folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|library| library.is_file())
+}
+
+/// The environment of a process whose clock is offset by what `file` says. A monotonic clock never jumps.
+pub fn environment(library: &Path, file: &Path) -> [(&'static str, String); 5] {
+    [
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ]
+}
+
+/// Sets the offset.
+pub fn set(file: &Path, by_ms: i64) -> std::io::Result<()> {
+    let sign = if by_ms < 0 { '-' } else { '+' };
+    // Whole, or not at all: it is read at any moment.
+    let new = file.with_extension("new");
+    std::fs::write(&new, format!("{sign}{}.{:03}\n", by_ms.unsigned_abs() / 1_000, by_ms.unsigned_abs() % 1_000))?;
+    std::fs::rename(new, file)
+}
