@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         Command::Adapter(adapter) => ExitCode::from(adapter.run()),
         Command::Check(check) => ExitCode::from(check.run()),
         Command::Simulate(simulate) => ExitCode::from(simulate.run()),
-        Command::Replay(replay) => ExitCode::from(replay.run()),
+        Command::Replay(replay) => commands::exit(commands::replay::run(&replay)),
         Command::Report(report) => ExitCode::from(report.run()),
         Command::Bench(bench) => commands::exit(bench.run()),
         Command::Executions(executions) => commands::exit(executions.run()),

@@ -4,6 +4,7 @@ pub mod audit;
 pub mod bench;
 pub mod demo;
 pub mod executions;
+pub mod replay;
 
 use std::process::ExitCode;
 
