@@ -79,10 +79,7 @@ fn main() -> ExitCode {
         Command::Adapter(adapter) => ExitCode::from(adapter.run()),
         Command::Check(check) => ExitCode::from(check.run()),
         Command::Simulate(simulate) => ExitCode::from(simulate.run()),
-        Command::Replay(replay) => {
-            let live = hydra_live::cli::replay_if_live(&replay.path, replay.subject.as_deref());
-            ExitCode::from(live.unwrap_or_else(|| replay.run()))
-        }
+        Command::Replay(replay) => commands::exit(commands::replay::run(&replay)),
         Command::Report(report) => ExitCode::from(report.run()),
         Command::Bench(bench) => commands::exit(bench.run()),
         Command::Soak(soak) => commands::exit(soak.run()),

@@ -8,11 +8,13 @@
 //! | [`scopes`] | which models are searched |
 //! | [`museum`] | known-wrong engines, each by one rule |
 //! | [`story`] | counterexamples, told |
+//! | [`replay`] | counterexamples, followed again |
 //! | [`run`], [`cli`] | one run, and `hydra check` |
 
 pub mod cli;
 pub mod museum;
 pub mod properties;
+pub mod replay;
 pub mod run;
 pub mod scopes;
 pub mod search;

@@ -1,6 +1,7 @@
 //! The museum: every mutant is found, every property is needed.
 
 use hydra_model::museum::{Limits, Source, find, mutants, visit};
+use hydra_model::replay::replay;
 use hydra_model::scopes::Scope;
 use hydra_model::story;
 use hydra_model::world::World;
@@ -31,7 +32,15 @@ fn every_mutant_is_killed_and_every_property_kills() {
             assert!(!told.moments.is_empty() && told.last_chance.is_some(), "{told}");
             let schedule: Schedule = told.schedule.to_string().parse().unwrap();
             assert_eq!(schedule, told.schedule);
-            assert!(story::follow(&world, &schedule).is_some(), "{name}, {property}: {schedule}");
+            let replayed =
+                replay(&schedule, *property).unwrap_or_else(|why| panic!("{name}, {property}: {why}\n{schedule}"));
+            assert!(
+                replayed.falls && replayed.subject == name && replayed.model == kill.model,
+                "{replayed:?}\n{schedule}"
+            );
+            let right = Schedule { subject: None, ..schedule };
+            let falls = replay(&right, *property).is_ok_and(|replayed| replayed.falls);
+            assert!(!falls, "{name}, {property}: the reference breaks it too\n{right}");
         }
         killed.extend(falls);
     }

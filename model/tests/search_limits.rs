@@ -75,14 +75,14 @@ impl Model for Ring {
 }
 
 impl Checkable for Ring {
-    type Packed = u32;
+    type Packed = u64;
 
-    fn pack(&self, state: &u32) -> u32 {
-        *state
+    fn pack(&self, state: &u32) -> u64 {
+        u64::from(*state)
     }
 
-    fn unpack(&self, packed: &u32) -> u32 {
-        *packed
+    fn unpack(&self, packed: &u64) -> u32 {
+        *packed as u32
     }
 
     fn is_done(&self, _: &u32) -> bool {

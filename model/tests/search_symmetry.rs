@@ -70,14 +70,15 @@ impl Model for Parts {
 }
 
 impl Checkable for Parts {
-    type Packed = [u8; PARTS + 1];
+    type Packed = u64;
 
-    fn pack(&self, (shared, [a, b, c]): &State) -> Self::Packed {
-        [*shared, *a, *b, *c]
+    fn pack(&self, (shared, [a, b, c]): &State) -> u64 {
+        u64::from(u32::from_le_bytes([*shared, *a, *b, *c]))
     }
 
-    fn unpack(&self, [shared, a, b, c]: &Self::Packed) -> State {
-        (*shared, [*a, *b, *c])
+    fn unpack(&self, packed: &u64) -> State {
+        let [shared, a, b, c] = (*packed as u32).to_le_bytes();
+        (shared, [a, b, c])
     }
 
     fn canonical(&self, (shared, mut locals): State) -> State {

@@ -5,6 +5,7 @@ pub mod bench;
 pub mod conform;
 pub mod demo;
 pub mod executions;
+pub mod replay;
 pub mod soak;
 
 use std::process::ExitCode;

@@ -1,11 +1,13 @@
 //! `hydra check`: the command line of the model checker. Exit status: 0 proved, 1 violated, 2 usage, 3 incomplete or
 //! vacuous.
 
+mod beside;
 mod museum;
+mod process;
 mod text;
 
 use crate::museum::find;
-use crate::run::{Request, exit_code, run};
+use crate::run::{Outcome, Request, exit_code, run};
 use crate::scopes::{ModelSpec, Scope};
 use crate::search::Progress;
 use crate::world::World;
@@ -15,7 +17,7 @@ use hydra_protocol::{Kind, Protocol, Reference};
 use indicatif::{ProgressBar, ProgressStyle};
 use stateright::Model;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -53,18 +55,39 @@ pub struct CheckArgs {
     /// Threads that search.
     #[arg(long, value_name = "N", default_value_t = default_threads())]
     threads: usize,
-    /// Memory that the search may take, in GiB.
-    #[arg(long, value_name = "GIB", default_value_t = 4.0)]
-    memory: f64,
+    /// Memory that the search may take, in GiB: 4, for the deep scope 12.
+    #[arg(long, value_name = "GIB")]
+    memory: Option<f64>,
     /// Writes everything to this file as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Leaves the schedule of every counterexample in this folder, for `hydra replay`.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["mutants", "beside", "explore"])]
+    out: Option<PathBuf>,
     /// Opens the first model in stateright's Explorer at this address; a bare port means this machine alone.
     #[arg(long, value_name = "ADDR")]
     explore: Option<String>,
+    /// Searches the same models with this checker too, and compares counts, speed and memory.
+    #[arg(long, value_enum, conflicts_with_all = ["mutant", "mutants", "explore", "json"])]
+    beside: Option<Rival>,
+    /// What a process that `--beside` starts does, and to which model.
+    #[arg(long, value_enum, hide = true, requires = "nth")]
+    measure: Option<beside::Search>,
+    #[arg(long, hide = true)]
+    nth: Option<usize>,
 }
 
+/// Another checker of the same models.
 #[derive(Clone, Copy, Debug, ValueEnum)]
+enum Rival {
+    Stateright,
+}
+
+/// GiB that a search may take if nothing is said; the deep scope may take more.
+const MEMORY_GIB: f64 = 4.0;
+const DEEP_MEMORY_GIB: f64 = 12.0;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ScopeName {
     Smoke,
     Standard,
@@ -91,10 +114,18 @@ impl CheckArgs {
         if self.threads == 0 {
             return Err(WrongBounds("threads must be at least 1".to_owned()));
         }
-        if self.memory.is_nan() || self.memory <= 0.0 {
-            return Err(WrongBounds(format!("memory must be more than 0 GiB, not {}", self.memory)));
+        let is_deep = matches!(self.scope, Some(ScopeName::Deep));
+        let memory = self.memory.unwrap_or(if is_deep { DEEP_MEMORY_GIB } else { MEMORY_GIB });
+        if memory.is_nan() || memory <= 0.0 {
+            return Err(WrongBounds(format!("memory must be more than 0 GiB, not {memory}")));
         }
         let models = self.models()?;
+        if let Some((search, model)) = self.measure.zip(self.nth.and_then(|nth| models.get(nth))) {
+            return beside::measure(model, search, self.threads);
+        }
+        if let Some(Rival::Stateright) = self.beside {
+            return beside::show(&models, self.threads);
+        }
         if let Some(address) = &self.explore {
             return self.serve(&models[0], address);
         }
@@ -116,14 +147,18 @@ impl CheckArgs {
             models,
             mutant,
             threads: self.threads,
-            memory_bytes_max: Some((self.memory * f64::from(1 << 30)) as u64),
+            memory_bytes_max: Some((memory * f64::from(1 << 30)) as u64),
             symmetry: true,
         };
+        eprintln!("models to search: {}; Ctrl-C ends the run with what was seen so far", request.models.len());
         let bar = progress_bar();
         let outcome = run(&request, &mut |model, seen| tick(&bar, model, seen), &stop)?;
         bar.finish_and_clear();
         text::print(&outcome, mutant);
         write_json(self.json.as_deref(), &outcome)?;
+        if let Some(folder) = &self.out {
+            keep(folder, &outcome)?;
+        }
         Ok(exit_code(&outcome.verdict))
     }
 
@@ -204,6 +239,21 @@ fn parse_address(address: &str) -> Result<SocketAddr, WrongBounds> {
         .replace("localhost", "127.0.0.1")
         .parse()
         .map_err(|_| WrongBounds(format!("{address:?} is no address; write a port such as 3000, or 127.0.0.1:3000")))
+}
+
+/// Writes the schedule of every counterexample to a file of its own, and says how to replay it.
+fn keep(folder: &Path, outcome: &Outcome) -> Result<(), WrongBounds> {
+    for model in &outcome.models {
+        for told in &model.counterexamples {
+            let name = format!("{}-{}-{}.schedule", outcome.subject, model.name.replace(' ', "-"), told.property.id());
+            let file = folder.join(name);
+            let written =
+                std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&file, told.schedule.to_string()));
+            written.map_err(|error| WrongBounds(format!("{}: {error}", file.display())))?;
+            println!("hydra replay {}", file.display());
+        }
+    }
+    Ok(())
 }
 
 fn progress_bar() -> ProgressBar {

@@ -1,5 +1,6 @@
 //! A run as text for a terminal.
 
+use super::process::{cpu_seconds, peak_bytes};
 use crate::museum::Mutant;
 use crate::run::{ModelOutcome, Outcome};
 use crate::search::{PassOutcome, Verdict};
@@ -43,6 +44,33 @@ pub(super) fn print(outcome: &Outcome, mutant: Option<&Mutant>) {
         outcome.models.len()
     );
     println!("States are compared in full: no hash collision can have hidden one.");
+    costs(outcome);
+}
+
+/// What the run took, summed up over its models, which were searched one after the other.
+fn costs(outcome: &Outcome) {
+    let reports = || outcome.models.iter().map(|model| &model.report);
+    let states: u64 = reports().map(|report| report.distinct).sum();
+    let searched: f64 = reports().map(|report| report.seconds).sum();
+    let passes: f64 = reports().flat_map(|report| &report.passes).map(|pass| pass.seconds).sum();
+    println!(
+        "{:.1} s of search ({} states/s) and {passes:.1} s of termination passes{}.",
+        searched,
+        grouped((states as f64 / searched.max(1e-9)) as u64),
+        cpu_seconds().map_or(String::new(), |seconds| format!("; {seconds:.1} s of processor time in all")),
+    );
+    if let Some(largest) = reports().max_by_key(|report| report.bytes) {
+        println!(
+            "The largest model took {:.2} GiB, {:.1} bytes a state with its edges{}.",
+            gib(largest.bytes),
+            largest.bytes_per_state,
+            peak_bytes().map_or(String::new(), |bytes| format!("; the process held {:.2} GiB at most", gib(bytes))),
+        );
+    }
+}
+
+fn gib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 30)
 }
 
 fn tell(model: &ModelOutcome) {

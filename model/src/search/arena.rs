@@ -3,19 +3,24 @@
 //! A `Vec` that doubles holds up to three times its content while it copies; at hundreds of millions of states that is
 //! the difference between a proof and `INCOMPLETE`.
 
-use std::ops::Index;
+use super::checkable::Words;
+use std::marker::PhantomData;
 
 const BLOCK_BITS: usize = 16;
 const BLOCK_LEN: usize = 1 << BLOCK_BITS;
 
 pub(super) struct Arena<T> {
-    blocks: Vec<Vec<T>>,
+    blocks: Vec<Vec<u64>>,
     len: usize,
+    /// Words of an item that are stored.
+    width: usize,
+    items: PhantomData<T>,
 }
 
-impl<T> Arena<T> {
-    pub(super) fn new() -> Self {
-        Arena { blocks: Vec::new(), len: 0 }
+impl<T: Words> Arena<T> {
+    pub(super) fn new(width: usize) -> Self {
+        assert!((1..=T::MAX).contains(&width), "an item has from 1 to {} words", T::MAX);
+        Arena { blocks: Vec::new(), len: 0, width, items: PhantomData }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -23,13 +28,38 @@ impl<T> Arena<T> {
     }
 
     #[inline]
-    pub(super) fn push(&mut self, item: T) {
+    pub(super) fn push(&mut self, item: &T) {
         if self.len.is_multiple_of(BLOCK_LEN) {
             // The first block grows with its content, so that a small model stays small.
-            self.blocks.push(Vec::with_capacity(if self.len == 0 { 0 } else { BLOCK_LEN }));
+            self.blocks.push(Vec::with_capacity(if self.len == 0 { 0 } else { BLOCK_LEN * self.width }));
         }
-        self.blocks.last_mut().expect("pushed above").push(item);
+        let block = self.blocks.last_mut().expect("pushed above");
+        let start = block.len();
+        block.resize(start + self.width, 0);
+        item.put(&mut block[start..]);
         self.len += 1;
+    }
+
+    #[inline]
+    fn words(&self, at: usize) -> &[u64] {
+        &self.blocks[at >> BLOCK_BITS][(at & (BLOCK_LEN - 1)) * self.width..][..self.width]
+    }
+
+    #[inline]
+    pub(super) fn get(&self, at: usize) -> T {
+        T::take(self.words(at))
+    }
+
+    /// `self.get(at) == *item`.
+    #[inline]
+    pub(super) fn is(&self, at: usize, item: &T) -> bool {
+        item.is(self.words(at))
+    }
+
+    /// Some of the item's bits: reading them brings the rest close.
+    #[inline]
+    pub(super) fn glance(&self, at: usize) -> u64 {
+        self.words(at)[0]
     }
 
     /// Bytes allocated, not only used.
@@ -39,22 +69,13 @@ impl<T> Arena<T> {
 
     /// Bytes allocated once it holds `len` items.
     pub(super) fn bytes_for(&self, len: usize) -> usize {
-        let first = len.next_power_of_two().clamp(4, BLOCK_LEN);
+        let first = (len.min(BLOCK_LEN) * self.width).next_power_of_two().max(4);
         self.bytes_of(first, len.div_ceil(BLOCK_LEN)).max(self.bytes())
     }
 
-    fn bytes_of(&self, first: usize, blocks: usize) -> usize {
-        let items = first + blocks.saturating_sub(1) * BLOCK_LEN;
-        items * size_of::<T>() + self.blocks.capacity().max(blocks) * size_of::<Vec<T>>()
-    }
-}
-
-impl<T> Index<usize> for Arena<T> {
-    type Output = T;
-
-    #[inline]
-    fn index(&self, at: usize) -> &T {
-        &self.blocks[at >> BLOCK_BITS][at & (BLOCK_LEN - 1)]
+    fn bytes_of(&self, first_words: usize, blocks: usize) -> usize {
+        let words = first_words + blocks.saturating_sub(1) * BLOCK_LEN * self.width;
+        words * size_of::<u64>() + self.blocks.capacity().max(blocks) * size_of::<Vec<u64>>()
     }
 }
 
@@ -64,12 +85,13 @@ mod tests {
 
     #[test]
     fn keeps_every_item_across_blocks_and_accounts_for_them() {
-        let mut arena = Arena::new();
-        for item in 0..200_000_u64 {
-            arena.push(item);
-        }
+        // Of three words two are used.
+        let item = |at: u64| [at, at * 3, 0];
+        let mut arena = Arena::new(2);
+        (0..200_000).for_each(|at| arena.push(&item(at)));
         assert_eq!(arena.len(), 200_000);
-        assert!((0..200_000).all(|at| arena[at] == at as u64));
-        assert!(arena.bytes() >= 200_000 * 8 && arena.bytes() < 270_000 * 8, "{}", arena.bytes());
+        assert!((0..200_000).all(|at| arena.get(at as usize) == item(at) && arena.is(at as usize, &item(at))));
+        assert!(!arena.is(7, &item(8)) && !arena.is(7, &[7, 22, 0]));
+        assert!(arena.bytes() >= 200_000 * 16 && arena.bytes() < 270_000 * 16, "{}", arena.bytes());
     }
 }

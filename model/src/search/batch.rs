@@ -6,12 +6,16 @@
 //!
 //! Only stage 3 gives numbers, and it sees the candidates in the order of one thread.
 
+use super::arena::Arena;
 use super::bfs::Search;
-use super::checkable::{Checkable, Role};
+use super::checkable::{Checkable, Role, Words};
+use super::edges::EDGE_BYTES_MAX;
 use super::encoder::Encoder;
+use super::frontier::Candidate;
 use super::graph::Graph;
 use super::report::Why;
-use super::table::{STATES_MAX, Seen};
+use super::table::{GROUP, STATES_MAX, Seen, Table};
+use std::hint::black_box;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::thread;
@@ -30,6 +34,9 @@ pub(super) struct Resolved {
 }
 
 impl Resolved {
+    /// Bytes that a candidate may add to the buffers: its target, its slot and its edge, in vectors that double.
+    const CANDIDATE_BYTES_MAX: usize = 2 * (size_of::<u32>() + size_of::<(u32, u32)>() + EDGE_BYTES_MAX);
+
     pub(super) fn new(keep_edges: bool) -> Self {
         Resolved { targets: Vec::new(), pending: Vec::new(), encoder: Encoder::new(keep_edges) }
     }
@@ -69,7 +76,8 @@ impl<M: Checkable> Search<'_, M> {
         }
         if let Some(limit) = self.options.memory_bytes_max {
             let sources = chunks.iter().map(|chunk| chunk.degrees.len()).sum();
-            if (self.graph.bytes_for(states, sources, candidates) + self.buffer_bytes()) as u64 > limit {
+            let buffers = self.buffer_bytes() + candidates * Resolved::CANDIDATE_BYTES_MAX;
+            if (self.graph.bytes_for(states, sources, candidates) + buffers) as u64 > limit {
                 return Err(Why::Memory);
             }
         }
@@ -80,9 +88,13 @@ impl<M: Checkable> Search<'_, M> {
             let Resolved { targets, pending, .. } = resolved;
             targets.clear();
             pending.clear();
-            for (at, candidate) in chunks[number].candidates.iter().enumerate() {
+            let candidates = &chunks[number].candidates;
+            for (at, candidate) in candidates.iter().enumerate() {
+                if at.is_multiple_of(GROUP) {
+                    fetch(table, stored, &candidates[at..(at + GROUP).min(candidates.len())]);
+                }
                 let place = (number << PLACE_BITS | at) as u32;
-                let is_state = |id: u32| stored[id as usize] == candidate.packed;
+                let is_state = |id: u32| stored.is(id as usize, &candidate.packed);
                 let is_candidate = |place: u32| {
                     let (number, at) = (place >> PLACE_BITS, place & ((1 << PLACE_BITS) - 1));
                     chunks[number as usize].candidates[at as usize].packed == candidate.packed
@@ -108,7 +120,7 @@ impl<M: Checkable> Search<'_, M> {
             targets[at as usize] = table.numbered(slot).unwrap_or_else(|| {
                 let id = states.len() as u32;
                 table.number(slot, id);
-                states.push(self.chunks[chunk].candidates[at as usize].packed);
+                states.push(&self.chunks[chunk].candidates[at as usize].packed);
                 id
             });
         }
@@ -120,7 +132,7 @@ impl<M: Checkable> Search<'_, M> {
         share(self.options.threads, &mut self.resolved[..used], |number, resolved| {
             let mut edges = resolved.targets.iter().copied().zip(chunks[number].roles.iter().copied());
             for (source, &degree) in chunks[number].sources.clone().zip(&chunks[number].degrees) {
-                // A turn on the spot that is no step says nothing to any pass, and a model of faults is full of them.
+                // As for turns on the spot among real states.
                 let edges = edges.by_ref().take(degree as usize);
                 resolved.encoder.write(edges.filter(|&(target, role)| target as usize != source || role == Role::Step));
             }
@@ -129,6 +141,18 @@ impl<M: Checkable> Search<'_, M> {
             self.graph.edges.append(&resolved.encoder);
             chunk.done.iter().for_each(|&done| self.graph.done.push(done));
         }
+    }
+}
+
+/// Waits for the memory of all these candidates at once: no read depends on another.
+#[inline]
+fn fetch<P: Words>(table: &Table, stored: &Arena<P>, group: &[Candidate<P>]) {
+    let mut ids = [None; GROUP];
+    for (id, candidate) in ids.iter_mut().zip(group) {
+        *id = table.glance(candidate.hash);
+    }
+    for id in ids.into_iter().flatten() {
+        black_box(stored.glance(id as usize));
     }
 }
 

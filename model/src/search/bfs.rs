@@ -25,7 +25,7 @@ pub fn explore<M: Checkable>(model: &M, options: &Options, progress: &mut dyn Fn
         model,
         options,
         started,
-        graph: Graph::new(),
+        graph: Graph::new(model.packed_words()),
         chunks: (0..CHUNKS).map(|_| Chunk::new()).collect(),
         resolved: (0..CHUNKS).map(|_| Resolved::new(options.passes.needs_edges())).collect(),
         violations: Vec::new(),

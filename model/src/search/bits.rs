@@ -27,6 +27,13 @@ impl Bits {
         self.words[at / WORD] >> (at % WORD) & 1 == 1
     }
 
+    /// Sets a bit; says whether it was not set before.
+    pub(super) fn insert(&mut self, at: usize) -> bool {
+        let before = self.get(at);
+        self.words[at / WORD] |= 1 << (at % WORD);
+        !before
+    }
+
     /// Whether every bit of the `word`th word that stands for a state is set.
     #[inline]
     fn is_word_full(&self, word: usize) -> bool {

@@ -29,14 +29,71 @@ impl Role {
     }
 }
 
+/// A state in words of 64 bits, as it is stored.
+pub trait Words: Copy + Eq + Hash + Send + Sync {
+    /// Words at most.
+    const MAX: usize;
+
+    /// Writes the first `words.len()` words; the others are zero.
+    fn put(&self, words: &mut [u64]);
+
+    /// Reads back what was put.
+    fn take(words: &[u64]) -> Self;
+
+    /// Whether `words` are what it puts.
+    fn is(&self, words: &[u64]) -> bool;
+}
+
+impl<const N: usize> Words for [u64; N] {
+    const MAX: usize = N;
+
+    #[inline]
+    fn put(&self, words: &mut [u64]) {
+        words.iter_mut().zip(self).for_each(|(word, own)| *word = *own);
+    }
+
+    #[inline]
+    fn take(words: &[u64]) -> Self {
+        std::array::from_fn(|at| words.get(at).copied().unwrap_or(0))
+    }
+
+    #[inline]
+    fn is(&self, words: &[u64]) -> bool {
+        words.iter().zip(self).all(|(word, own)| word == own)
+    }
+}
+
+impl Words for u64 {
+    const MAX: usize = 1;
+
+    #[inline]
+    fn put(&self, words: &mut [u64]) {
+        words[0] = *self;
+    }
+
+    #[inline]
+    fn take(words: &[u64]) -> Self {
+        words[0]
+    }
+
+    #[inline]
+    fn is(&self, words: &[u64]) -> bool {
+        words[0] == *self
+    }
+}
+
 /// A model that [`explore`](super::explore) can check.
 ///
 /// Every method must be a pure function of its arguments, and `actions` must list the actions of a state in the same
 /// order each time. Checks are closures over `self`, so a bound of the model may appear in them.
 pub trait Checkable: Model<State: Clone + PartialEq + Send + Sync, Action: Clone + Send + Sync> + Sync {
-    /// A state in a fixed, small number of bytes: `u64`, `u128`, `[u64; N]`, `[u8; N]`. It is what is stored, so it is
-    /// the memory a state costs; equal packings must mean equal states.
-    type Packed: Copy + Eq + Hash + Send + Sync;
+    /// A state in a small number of words: `u64`, `[u64; N]`. Equal packings must mean equal states.
+    type Packed: Words;
+
+    /// Words of a packed state that this model uses; the others are always zero, and are not stored.
+    fn packed_words(&self) -> usize {
+        Self::Packed::MAX
+    }
 
     /// Packs a state without loss.
     fn pack(&self, state: &Self::State) -> Self::Packed;

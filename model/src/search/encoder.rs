@@ -16,14 +16,15 @@ pub(super) struct Encoder {
     pub(super) source: usize,
     /// The number that the next discovery has.
     pub(super) next: u32,
-    /// Whether edges that discover nothing are kept.
+    /// Whether edges that discover nothing are kept, unless they are faults.
     keep_all: bool,
     /// Edges of the current source that discovered nothing, to write each only once.
     written: Vec<(u32, Role)>,
 }
 
 impl Encoder {
-    /// With `keep_all` false only the breadth-first tree is kept: enough for counterexamples of safety.
+    /// With `keep_all` false only the breadth-first tree is kept: enough for counterexamples of safety. A fault that
+    /// discovers nothing is never kept: no pass may count on it.
     pub(super) fn new(keep_all: bool) -> Self {
         Encoder { keep_all, ..Self::default() }
     }
@@ -49,7 +50,7 @@ impl Encoder {
             if distance == 0 {
                 self.next += 1;
             } else {
-                if !self.keep_all || self.written.contains(&(target, role)) {
+                if !self.keep_all || role == Role::Fault || self.written.contains(&(target, role)) {
                     continue;
                 }
                 if self.written.len() < DUPLICATES_MAX {

@@ -98,7 +98,7 @@ impl<M: Checkable> Expander<'_, M> {
         let mut state_judge = Judge::knowing(self.known);
         let mut edge_judge = Judge::knowing(self.known);
         for source in chunk.sources.clone() {
-            let from = self.model.unpack(&states[source]);
+            let from = self.model.unpack(&states.get(source));
             let before = state_judge.violations().len();
             self.model.check_state(&from, &mut state_judge);
             chunk.note(source, Kind::State, &state_judge, before);
@@ -139,7 +139,12 @@ impl<M: Checkable> Expander<'_, M> {
                 rank_falls &= self.model.rank(&to).zip(rank).is_some_and(|(next, rank)| next < rank);
             }
             // A turn on the spot is no way out, but a move to another state of the same class is one.
-            can_move = can_move || (role != Role::Fault && to != *from);
+            let turns_on_the_spot = to == *from;
+            can_move = can_move || (role != Role::Fault && !turns_on_the_spot);
+            // Nor does it say anything to any pass, unless it is a step; and a model of faults is full of them.
+            if turns_on_the_spot && role != Role::Step {
+                continue;
+            }
             if !self.model.within_boundary(&to) {
                 chunk.is_cut = true;
                 continue;

@@ -18,8 +18,14 @@ pub(super) struct Graph<M: Checkable> {
 }
 
 impl<M: Checkable> Graph<M> {
-    pub(super) fn new() -> Self {
-        Graph { states: Arena::new(), table: Table::new(), edges: Edges::new(), done: Bits::new(), levels: Vec::new() }
+    pub(super) fn new(width: usize) -> Self {
+        Graph {
+            states: Arena::new(width),
+            table: Table::new(),
+            edges: Edges::new(),
+            done: Bits::new(),
+            levels: Vec::new(),
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -35,7 +41,7 @@ impl<M: Checkable> Graph<M> {
     /// The packed states of a shortest path to `id`, both ends included.
     pub(super) fn path_to(&self, id: u32) -> Vec<M::Packed> {
         let ids = std::iter::successors(Some(id), |&id| self.edges.parent(id));
-        let mut path: Vec<_> = ids.map(|id| self.states[id as usize]).collect();
+        let mut path: Vec<_> = ids.map(|id| self.states.get(id as usize)).collect();
         path.reverse();
         path
     }

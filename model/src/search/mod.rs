@@ -34,7 +34,7 @@ mod termination;
 mod trace;
 
 pub use bfs::explore;
-pub use checkable::{Checkable, Judge, Role};
+pub use checkable::{Checkable, Judge, Role, Words};
 pub use options::{Options, Passes};
 pub use report::{Finding, Goal, Kind, Outcome, Pass, PassOutcome, Progress, Report, Verdict, Why};
 pub use trace::Counterexample;

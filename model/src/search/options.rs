@@ -44,7 +44,7 @@ impl Default for Options {
             memory_bytes_max: None,
             time_max: None,
             stop: None,
-            chunk_states: 512,
+            chunk_states: 128,
         }
     }
 }

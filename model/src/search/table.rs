@@ -5,8 +5,9 @@
 //! else does: afterwards one thread walks the candidates in order and gives the numbers.
 
 use super::arena::Arena;
+use super::checkable::Words;
 use super::hash::hash;
-use std::hash::Hash;
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
@@ -15,6 +16,8 @@ const PENDING: u32 = 1 << 31;
 /// Numbers are stored plus one, because zero means empty.
 pub(super) const STATES_MAX: usize = PENDING as usize - 2;
 const SLOTS_MIN: usize = 1 << 10;
+/// States whose slots are fetched at once: one alone would wait for memory by itself.
+pub(super) const GROUP: usize = 16;
 
 /// Relaxed ordering suffices everywhere: what a reference points to was written before the threads were started.
 pub(super) struct Table {
@@ -39,10 +42,10 @@ impl Table {
         self.slots.capacity() * size_of::<AtomicU64>()
     }
 
-    /// Slots needed so that `states` states fill at most three quarters, and whether that means growing.
+    /// Slots needed so that `states` states fill at most four fifths, and whether that means growing.
     fn slots_for(&self, states: usize) -> Option<usize> {
-        (states > self.slots.len() / 4 * 3).then(|| {
-            let slots = (states / 3 * 4 + 4).max(self.slots.len() / 2 * 3);
+        (states > self.slots.len() / 5 * 4).then(|| {
+            let slots = (states / 4 * 5 + 5).max(self.slots.len() / 2 * 3);
             slots.min(u32::MAX as usize)
         })
     }
@@ -53,7 +56,7 @@ impl Table {
     }
 
     /// Makes room for `states` states by building a new table from the states themselves.
-    pub(super) fn reserve<P: Copy + Hash + Sync>(&mut self, states: usize, stored: &Arena<P>, threads: usize) {
+    pub(super) fn reserve<P: Words>(&mut self, states: usize, stored: &Arena<P>, threads: usize) {
         let Some(slots) = self.slots_for(states) else {
             return;
         };
@@ -64,7 +67,17 @@ impl Table {
             let table = &*self;
             for start in (0..stored.len()).step_by(share) {
                 let end = (start + share).min(stored.len());
-                let fill = move || (start..end).for_each(|id| table.insert_distinct(hash(&stored[id]), id));
+                let fill = move || {
+                    for group in (start..end).step_by(GROUP) {
+                        let ids = group..(group + GROUP).min(end);
+                        let mut hashes = [0; GROUP];
+                        for (slot, id) in hashes.iter_mut().zip(ids.clone()) {
+                            *slot = hash(&stored.get(id));
+                            black_box(table.glance(*slot));
+                        }
+                        ids.zip(hashes).for_each(|(id, hash)| table.insert_distinct(hash, id));
+                    }
+                };
                 if end == stored.len() {
                     fill();
                 } else {
@@ -90,6 +103,14 @@ impl Table {
     #[inline]
     fn after(&self, at: usize) -> usize {
         if at + 1 == self.slots.len() { 0 } else { at + 1 }
+    }
+
+    /// What stands where a search for this hash begins: reading it brings the slots close. If it may be the state that
+    /// is looked for, its number.
+    #[inline]
+    pub(super) fn glance(&self, hash: u64) -> Option<u32> {
+        let slot = self.slots[self.home(hash)].load(Relaxed);
+        (slot != 0 && slot as u32 & PENDING == 0 && slot >> 32 == hash & 0xffff_ffff).then(|| slot as u32 - 1)
     }
 
     /// Looks a candidate up and enters it if it is new. `place` orders the candidates of a batch; `is_state` and
@@ -141,7 +162,7 @@ impl Table {
     }
 
     /// The number of a state, when no batch is being resolved.
-    pub(super) fn find<P: Copy + Eq + Hash>(&self, packed: &P, stored: &Arena<P>) -> Option<u32> {
+    pub(super) fn find<P: Words>(&self, packed: &P, stored: &Arena<P>) -> Option<u32> {
         let hash = hash(packed);
         let mut at = self.home(hash);
         loop {
@@ -150,7 +171,7 @@ impl Table {
                 return None;
             }
             let id = (slot as u32).wrapping_sub(1);
-            if slot >> 32 == hash & 0xffff_ffff && stored[id as usize] == *packed {
+            if slot >> 32 == hash & 0xffff_ffff && stored.is(id as usize, packed) {
                 return Some(id);
             }
             at = self.after(at);
@@ -205,16 +226,16 @@ mod tests {
 
     #[test]
     fn growing_keeps_every_state_and_takes_what_was_foretold() {
-        let (mut table, mut stored) = (Table::new(), Arena::new());
+        let (mut table, mut stored) = (Table::new(), Arena::new(1));
         for state in 0..100_000_u64 {
             let foretold = table.bytes_for(stored.len() + 1);
             table.reserve(stored.len() + 1, &stored, 2);
             assert_eq!(table.bytes(), foretold);
             assert_eq!(table.find(&state, &stored), None);
-            let seen = table.resolve(super::hash(&state), 0, |id| stored[id as usize] == state, |_| false);
+            let seen = table.resolve(super::hash(&state), 0, |id| stored.is(id as usize, &state), |_| false);
             let Seen::Pending(slot) = seen else { panic!("{state} is new") };
             table.number(slot, stored.len() as u32);
-            stored.push(state);
+            stored.push(&state);
         }
         assert!((0..100_000_u64).all(|state| table.find(&state, &stored) == Some(state as u32)));
     }

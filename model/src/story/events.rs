@@ -9,9 +9,10 @@ use hydra_protocol::{Command, Ending, Protocol, Settlement, StepState};
 use hydra_schedule::{
     ClientAct, Direction, Event, ExecutionOutcome, Fault, Name, Schedule, StepName, StepOutcome, Target, WorkerAct,
 };
+use std::collections::HashSet;
 
 /// The program of an execution, one line of JSON.
-pub(super) fn program(bounds: &Bounds, execution: usize) -> String {
+pub(crate) fn program(bounds: &Bounds, execution: usize) -> String {
     let shape = match bounds.program.shape {
         Shape::Sequence => "sequence",
         Shape::Together => "together",
@@ -154,52 +155,56 @@ pub(super) fn of<P: Protocol + ?Sized + Sync + 'static>(world: &World<P>, from: 
     }
 }
 
-/// Finds the path that a schedule describes: actions whose lines are its lines, in order. `None`: there is none.
+/// Finds a path that a schedule describes and that is accepted: actions whose lines are its lines, in order. `None`:
+/// there is none.
 pub(super) fn follow<P: Protocol + ?Sized + Sync + 'static>(
     world: &World<P>,
     schedule: &Schedule,
+    accept: &dyn Fn(&[(Action, State)]) -> bool,
 ) -> Option<Vec<(Action, State)>> {
-    let lines: Vec<String> = schedule.events.iter().map(|event| event.action.to_string()).collect();
-    let mut dead = std::collections::HashSet::new();
-    let mut path = Vec::new();
+    let lines = schedule.events.iter().map(|event| event.action.to_string()).collect();
+    let mut follower = Follower { world, lines, accept, dead: HashSet::new(), path: Vec::new() };
     let start = stateright::Model::init_states(world)[0];
-    search(world, start, &lines, 0, 0, &mut dead, &mut path).then_some(path)
+    follower.search(start, 0, 0).then_some(follower.path)
 }
 
 /// Actions without a line that may follow each other: more than this many lead nowhere new.
 const SILENT_MAX: usize = 6;
 
-fn search<P: Protocol + ?Sized + Sync + 'static>(
-    world: &World<P>,
-    from: State,
-    lines: &[String],
-    done: usize,
-    silent: usize,
-    dead: &mut std::collections::HashSet<(State, usize)>,
-    path: &mut Vec<(Action, State)>,
-) -> bool {
-    if done == lines.len() {
-        return true;
-    }
-    if !dead.insert((from, done)) {
-        return false;
-    }
-    let mut actions = Vec::new();
-    stateright::Model::actions(world, &from, &mut actions);
-    for action in actions {
-        let events = of(world, &from, &action);
-        let matches = events.iter().zip(&lines[done..]).all(|(event, line)| event.action.to_string() == *line)
-            && events.len() <= lines.len() - done;
-        if !matches || (events.is_empty() && silent >= SILENT_MAX) {
-            continue;
-        }
-        let Some(to) = stateright::Model::next_state(world, &from, action) else { continue };
-        path.push((action, to));
-        let silent = if events.is_empty() { silent + 1 } else { 0 };
-        if search(world, to, lines, done + events.len(), silent, dead, path) {
+struct Follower<'a, P: Protocol + ?Sized + 'static> {
+    world: &'a World<P>,
+    lines: Vec<String>,
+    accept: &'a dyn Fn(&[(Action, State)]) -> bool,
+    /// States from which nothing was found, and how many lines were done there.
+    dead: HashSet<(State, usize)>,
+    path: Vec<(Action, State)>,
+}
+
+impl<P: Protocol + ?Sized + Sync + 'static> Follower<'_, P> {
+    fn search(&mut self, from: State, done: usize, silent: usize) -> bool {
+        if done == self.lines.len() && (self.accept)(&self.path) {
             return true;
         }
-        path.pop();
+        if !self.dead.insert((from, done)) {
+            return false;
+        }
+        let mut actions = Vec::new();
+        stateright::Model::actions(self.world, &from, &mut actions);
+        for action in actions {
+            let events = of(self.world, &from, &action);
+            let rest = &self.lines[done..];
+            let matches = events.len() <= rest.len()
+                && events.iter().zip(rest).all(|(event, line)| event.action.to_string() == *line);
+            if !matches || (events.is_empty() && silent >= SILENT_MAX) {
+                continue;
+            }
+            let Some(to) = stateright::Model::next_state(self.world, &from, action) else { continue };
+            self.path.push((action, to));
+            if self.search(to, done + events.len(), if events.is_empty() { silent + 1 } else { 0 }) {
+                return true;
+            }
+            self.path.pop();
+        }
+        false
     }
-    false
 }

@@ -4,6 +4,7 @@ mod events;
 mod words;
 
 use crate::museum::Mutant;
+use crate::replay::{BREAKS, MODEL};
 use crate::search::Counterexample as Path;
 use crate::world::World;
 use crate::world::action::Action;
@@ -11,6 +12,7 @@ use crate::world::state::State;
 use hydra_protocol::Protocol;
 use hydra_schedule::{Counterexample, LastChance, Moment, Name, Pair, Property, Schedule};
 
+pub(crate) use events::program;
 pub use words::describe;
 pub(crate) use words::told;
 
@@ -31,8 +33,10 @@ pub fn retell<P: Protocol + ?Sized + Sync + 'static>(
     for execution in 0..world.bounds.executions {
         schedule.programs.push(events::program(&world.bounds, execution));
     }
-    if let (Ok(key), value) = (Name::new("model"), model.replace(' ', "-")) {
-        schedule.settings.insert(key, value);
+    for (key, value) in [(MODEL, model.replace(' ', "-")), (BREAKS, property.id().to_owned())] {
+        if let Ok(key) = Name::new(key) {
+            schedule.settings.insert(key, value);
+        }
     }
     let mut teller = words::Teller::new(world);
     let mut moments = Vec::new();
@@ -64,7 +68,16 @@ pub fn follow<P: Protocol + ?Sized + Sync + 'static>(
     world: &World<P>,
     schedule: &Schedule,
 ) -> Option<Vec<(Action, State)>> {
-    events::follow(world, schedule)
+    events::follow(world, schedule, &|_| true)
+}
+
+/// A path that a schedule describes and that is accepted, if this model has one.
+pub(crate) fn follow_until<P: Protocol + ?Sized + Sync + 'static>(
+    world: &World<P>,
+    schedule: &Schedule,
+    accept: &dyn Fn(&[(Action, State)]) -> bool,
+) -> Option<Vec<(Action, State)>> {
+    events::follow(world, schedule, accept)
 }
 
 /// The two moments that contradict each other, and the sentence that says so.

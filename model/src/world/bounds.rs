@@ -232,7 +232,14 @@ impl Bounds {
         if self.replays.is_some_and(|replays| !(1..=3).contains(&replays)) {
             return Err(WrongBounds("replays must be from 1 to 3, or unlimited".to_owned()));
         }
-        let bits = super::layout::Layout::of(self).bits();
+        let layout = super::layout::Layout::of(self);
+        let (bits, row) = (layout.bits(), layout.row());
+        let widest = row.max(layout.worker());
+        if widest > u64::BITS {
+            return Err(WrongBounds(format!(
+                "one execution's rows or one worker's memory take {widest} bits and 64 are stored: take fewer steps or attempts"
+            )));
+        }
         if bits > super::state::PACKED_BITS {
             return Err(WrongBounds(format!(
                 "a state of these bounds takes {bits} bits and {} are stored: take fewer workers, executions, steps or attempts",

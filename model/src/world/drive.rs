@@ -111,9 +111,25 @@ impl Drive {
     }
 }
 
+impl Drive {
+    /// [`Drive::decode`]`.phase`, straight from the word; only the kinds of its commands mean anything.
+    #[inline]
+    pub(super) fn phase_of(word: u64) -> Option<drive::Phase> {
+        (word & 7 != 0).then(|| drive_of(word & 7, LATEST))
+    }
+
+    /// The codes of its machines, straight from the word.
+    #[inline]
+    pub(super) fn machines_of(word: u64, layout: &Layout) -> impl Iterator<Item = u64> {
+        let mut word = Reader(word >> 5);
+        let bits = layout.machine();
+        (0..layout.steps).map(move |_| word.take(bits))
+    }
+}
+
 /// [`Drive::decode`]`.epoch == LATEST`, straight from the word.
 #[inline]
-pub(super) fn holds_latest(word: u64) -> bool {
+pub(super) fn holds_latest(word: u32) -> bool {
     word & 7 != 0 && word >> 3 & 1 == 1
 }
 
@@ -168,80 +184,90 @@ fn drive_of(code: u64, epoch: Epoch) -> drive::Phase {
     }
 }
 
+/// What stands where in the codes of a machine: phases that say nothing more, outcomes that wait for their turn, and
+/// phases of an attempt.
+const OUTCOMES_FROM: u64 = 5;
+const ORDERS: u64 = 4;
+const ATTEMPTS_FROM: u64 = OUTCOMES_FROM + ORDERS * OUTCOMES.len() as u64;
+const ATTEMPT_PHASES: u64 = 9;
+
 impl Machine {
-    /// Four bits of phase, then a payload.
-    pub(super) fn encode(&self, layout: &Layout) -> u64 {
-        let attempt_max = layout.attempt_max();
-        let with = |attempt: u32| u64::from(attempt.min(attempt_max)) << 1 | u64::from(self.has_succeeded);
-        let (code, payload) = match self.phase {
-            step::Phase::New => (0, 0),
-            step::Phase::Asking(Command::Begin { attempt, .. }) => (1, with(attempt)),
-            step::Phase::Running { attempt } => (2, with(attempt)),
-            step::Phase::Asking(Command::Settle { attempt, settlement, .. }) => {
-                (settlement_code(settlement), with(attempt))
-            }
-            step::Phase::Waiting { due_at, attempt } => match Moment::of(due_at) {
-                Moment::Due => (13, with(attempt)),
-                Moment::Future | Moment::Never => (8, with(attempt)),
-            },
-            step::Phase::Asking(Command::Sleep { .. }) => (9, 0),
-            step::Phase::Asking(Command::Fire { .. }) => (10, 0),
-            step::Phase::Done => match self.turn {
-                Some((order, outcome)) => (11, u64::from(order.min(3)) << 3 | outcome_code(outcome)),
-                None => (12, 0),
-            },
-            step::Phase::Gone => (14, 0),
-            step::Phase::Asking(command) => unreachable!("no step's machine asks {command:?}"),
-        };
-        code | payload << 4
+    /// How many codes there are.
+    pub(super) fn codes(layout: &Layout) -> u32 {
+        (ATTEMPTS_FROM + (ATTEMPT_PHASES << (layout.attempt + 1))) as u32
     }
 
-    pub(super) fn decode(word: u64, step: usize, epoch: Epoch, layout: &Layout, plans: &Plans) -> Machine {
-        let (code, payload) = (word & 15, word >> 4);
-        let attempt = (payload >> 1) as u32 & layout.attempt_max();
+    pub(super) fn encode(&self, layout: &Layout) -> u64 {
+        let (phase, attempt) = match self.phase {
+            step::Phase::New => return 0,
+            step::Phase::Gone => return 1,
+            step::Phase::Asking(Command::Sleep { .. }) => return 2,
+            step::Phase::Asking(Command::Fire { .. }) => return 3,
+            step::Phase::Done => {
+                return self.turn.map_or(4, |(order, outcome)| {
+                    OUTCOMES_FROM + u64::from(order.min(3)) * OUTCOMES.len() as u64 + outcome_code(outcome)
+                });
+            }
+            step::Phase::Asking(Command::Begin { attempt, .. }) => (0, attempt),
+            step::Phase::Running { attempt } => (1, attempt),
+            step::Phase::Waiting { due_at, attempt } if Moment::of(due_at) == Moment::Due => (2, attempt),
+            step::Phase::Waiting { attempt, .. } => (3, attempt),
+            step::Phase::Asking(Command::Settle { attempt, settlement, .. }) => (settlement_code(settlement), attempt),
+            step::Phase::Asking(command) => unreachable!("no step's machine asks {command:?}"),
+        };
+        let attempt = u64::from(attempt.min(layout.attempt_max()));
+        ATTEMPTS_FROM + (((phase << layout.attempt) | attempt) << 1 | u64::from(self.has_succeeded))
+    }
+
+    pub(super) fn decode(code: u64, step: usize, epoch: Epoch, layout: &Layout, plans: &Plans) -> Machine {
+        let simple = |phase| Machine { phase, ..Machine::NEW };
         let plan = plans.plan(step, epoch);
-        let mut machine = Machine { has_succeeded: payload & 1 == 1, ..Machine::NEW };
-        machine.phase = match code {
-            0 => step::Phase::New,
-            1 => {
+        match code {
+            0 => return Machine::NEW,
+            1 => return simple(step::Phase::Gone),
+            2 => return simple(step::Phase::Asking(Command::Sleep { epoch, wake: plan.wake })),
+            3 => return simple(step::Phase::Asking(Command::Fire { epoch })),
+            4 => return simple(step::Phase::Done),
+            OUTCOMES_FROM..ATTEMPTS_FROM => {
+                let at = (code - OUTCOMES_FROM) as usize;
+                let turn = ((at / OUTCOMES.len()) as u32, OUTCOMES[at % OUTCOMES.len()]);
+                return Machine { turn: Some(turn), ..simple(step::Phase::Done) };
+            }
+            _ => {}
+        }
+        let payload = code - ATTEMPTS_FROM;
+        let attempt = (payload >> 1) as u32 & layout.attempt_max();
+        let waiting = |moment: Moment| step::Phase::Waiting { due_at: moment.time(), attempt };
+        let phase = match payload >> (layout.attempt + 1) {
+            0 => {
                 step::Phase::Asking(Command::Begin { epoch, kind: plan.kind, attempt, attempts_max: plan.attempts_max })
             }
-            2 => step::Phase::Running { attempt },
-            3..=7 => step::Phase::Asking(Command::Settle { epoch, attempt, settlement: settlement_of(code, &plan) }),
-            8 => step::Phase::Waiting { due_at: Moment::Future.time(), attempt },
-            9 => step::Phase::Asking(Command::Sleep { epoch, wake: plan.wake }),
-            10 => step::Phase::Asking(Command::Fire { epoch }),
-            13 => step::Phase::Waiting { due_at: Moment::Due.time(), attempt },
-            14 => step::Phase::Gone,
-            _ => {
-                machine.has_succeeded = false;
-                if code == 11 {
-                    machine.turn = Some(((payload >> 3) as u32 & 3, OUTCOMES[payload as usize & 7]));
-                }
-                step::Phase::Done
-            }
+            1 => step::Phase::Running { attempt },
+            2 => waiting(Moment::Due),
+            3 => waiting(Moment::Future),
+            code => step::Phase::Asking(Command::Settle { epoch, attempt, settlement: settlement_of(code, &plan) }),
         };
-        machine
+        Machine { has_succeeded: payload & 1 == 1, ..simple(phase) }
     }
 }
 
 fn settlement_code(settlement: Settlement) -> u64 {
     match settlement {
-        Settlement::Succeeded => 3,
-        Settlement::Failed { retryable: true, .. } => 4,
-        Settlement::Failed { retryable: false, .. } => 5,
-        Settlement::Unencodable => 6,
-        Settlement::InDoubt => 7,
+        Settlement::Succeeded => 4,
+        Settlement::Failed { retryable: true, .. } => 5,
+        Settlement::Failed { retryable: false, .. } => 6,
+        Settlement::Unencodable => 7,
+        Settlement::InDoubt => 8,
     }
 }
 
 fn settlement_of(code: u64, plan: &step::Plan) -> Settlement {
     let failed = |retryable| Settlement::Failed { retryable, backoff: plan.backoff, salt: plan.salt };
     match code {
-        3 => Settlement::Succeeded,
-        4 => failed(true),
-        5 => failed(false),
-        6 => Settlement::Unencodable,
+        4 => Settlement::Succeeded,
+        5 => failed(true),
+        6 => failed(false),
+        7 => Settlement::Unencodable,
         _ => Settlement::InDoubt,
     }
 }

@@ -91,8 +91,8 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         to.rows[execution] = row.encode(&self.layout);
     }
 
-    fn put_drive(&self, to: &mut State, worker: usize, execution: usize, drive: Option<Drive>) {
-        to.drives[worker][execution] = drive.map_or(0, |drive| drive.encode(&self.layout));
+    fn put_drive(&self, to: &mut State, worker: usize, execution: usize, drive: &Drive, goes_on: bool) {
+        to.drives[worker][execution] = if goes_on { drive.encode(&self.layout) as u32 } else { 0 };
     }
 
     fn client(&self, to: &mut State, execution: u8, command: &Command, asker: Asker) {
@@ -139,10 +139,8 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
 
     fn stop_holders(&self, to: &mut State, execution: usize) {
         for worker in 0..self.layout.workers {
-            let Some(drive) = to.drive(worker, execution, &self.layout, &self.plans) else { continue };
-            if self.stops_itself && drive.epoch == LATEST && !to.is(worker, PAUSED) {
-                let drive = self.feed_drive(drive, drive::Event::LeaseLost);
-                self.put_drive(to, worker, execution, drive);
+            if self.stops_itself && to.holds_latest(worker, execution) && !to.is(worker, PAUSED) {
+                self.on_drive(to, worker, execution, drive::Event::LeaseLost);
             }
         }
     }
@@ -186,7 +184,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             let Some(mut drive) = to.drive(worker, execution, &self.layout, &self.plans) else { continue };
             if let step::Phase::Waiting { attempt, .. } = drive.steps[at].phase {
                 drive.steps[at].phase = step::Phase::Waiting { due_at, attempt };
-                self.put_drive(to, worker, execution, Some(drive));
+                self.put_drive(to, worker, execution, &drive, true);
             }
         }
     }
@@ -208,30 +206,29 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
                 if drive.runs_a_body() {
                     to.seen.reach(Goal::Zombie);
                 }
-                self.put_drive(to, other, execution, Some(drive));
+                self.put_drive(to, other, execution, &drive, true);
             }
         }
         to.late = Late::outdate(to.late, execution, raised);
-        let drive = match (claiming, answer) {
+        let mut drive = Drive::new(LATEST);
+        let goes_on = match (claiming, answer) {
             (Claiming::ReplyLost, _) => {
                 to.seen.reach(Goal::ReplyLost);
-                None
+                false
             }
             (Claiming::Undecodable, _) => {
                 let ended = Ending::Failed(Failure::Undecodable);
-                self.feed_drive(Drive::new(LATEST), drive::Event::Ended(ended))
+                self.feed_drive(&mut drive, drive::Event::Ended(ended))
             }
-            (_, Answer::Core(Ok(Reply::Claimed { .. }))) => {
-                self.advance(&mut row, Drive::new(LATEST), true, &mut to.seen)
-            }
-            (_, Answer::Core(_) | Answer::Refused) => None,
+            (_, Answer::Core(Ok(Reply::Claimed { .. }))) => self.advance(&mut row, &mut drive, true, &mut to.seen),
+            (_, Answer::Core(_) | Answer::Refused) => false,
         };
-        self.put_drive(to, worker, execution, drive);
+        self.put_drive(to, worker, execution, &drive, goes_on);
         self.put_row(to, execution, &row);
     }
 
     fn ask(&self, to: &mut State, worker: usize, execution: usize, slot: usize, delivery: Delivery) {
-        let Some(drive) = to.drive(worker, execution, &self.layout, &self.plans) else { return };
+        let Some(mut drive) = to.drive(worker, execution, &self.layout, &self.plans) else { return };
         let step = (slot < self.layout.steps).then_some(slot);
         let command = match step {
             Some(at) => match drive.steps[at].phase {
@@ -271,15 +268,15 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         if delivery == Delivery::ReplyLost {
             to.seen.reach(Goal::ReplyLost);
         }
-        let drive = match step {
+        let goes_on = match step {
             Some(at) => {
                 let event = answer.map_or(step::Event::Lost, step::Event::Answer);
-                self.feed_step(&mut row, drive, at, event, &mut to.seen)
-                    .and_then(|drive| self.advance(&mut row, drive, false, &mut to.seen))
+                self.feed_step(&mut row, &mut drive, at, event, &mut to.seen)
+                    && self.advance(&mut row, &mut drive, false, &mut to.seen)
             }
-            None => self.feed_drive(drive, answer.map_or(drive::Event::Lost, drive::Event::Answer)),
+            None => self.feed_drive(&mut drive, answer.map_or(drive::Event::Lost, drive::Event::Answer)),
         };
-        self.put_drive(to, worker, execution, drive);
+        self.put_drive(to, worker, execution, &drive, goes_on);
         self.put_row(to, execution, &row);
     }
 
@@ -309,23 +306,23 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             }
             drive.steps[at].has_succeeded = matches!(end, BodyFate::Returned | BodyFate::Unencodable);
         }
-        let drive = self.feed_step(&mut row, drive, at, step::Event::Body(end.end()), &mut to.seen);
-        self.put_drive(to, worker, execution, drive);
+        let goes_on = self.feed_step(&mut row, &mut drive, at, step::Event::Body(end.end()), &mut to.seen);
+        self.put_drive(to, worker, execution, &drive, goes_on);
         self.put_row(to, execution, &row);
     }
 
     fn on_step(&self, to: &mut State, worker: usize, execution: usize, at: usize, event: step::Event) {
-        let Some(drive) = to.drive(worker, execution, &self.layout, &self.plans) else { return };
+        let Some(mut drive) = to.drive(worker, execution, &self.layout, &self.plans) else { return };
         let mut row = to.row(execution, &self.layout, &self.plans);
-        let drive = self.feed_step(&mut row, drive, at, event, &mut to.seen);
-        self.put_drive(to, worker, execution, drive);
+        let goes_on = self.feed_step(&mut row, &mut drive, at, event, &mut to.seen);
+        self.put_drive(to, worker, execution, &drive, goes_on);
         self.put_row(to, execution, &row);
     }
 
     fn on_drive(&self, to: &mut State, worker: usize, execution: usize, event: drive::Event) {
-        let Some(drive) = to.drive(worker, execution, &self.layout, &self.plans) else { return };
-        let drive = self.feed_drive(drive, event);
-        self.put_drive(to, worker, execution, drive);
+        let Some(mut drive) = to.drive(worker, execution, &self.layout, &self.plans) else { return };
+        let goes_on = self.feed_drive(&mut drive, event);
+        self.put_drive(to, worker, execution, &drive, goes_on);
     }
 
     fn park(&self, to: &mut State, worker: usize, execution: usize) {
@@ -336,14 +333,14 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     }
 
     fn beat(&self, to: &mut State, worker: usize, execution: usize) {
-        let Some(drive) = to.drive(worker, execution, &self.layout, &self.plans) else { return };
+        let Some(mut drive) = to.drive(worker, execution, &self.layout, &self.plans) else { return };
         let mut row = to.row(execution, &self.layout, &self.plans);
         let command = Command::Heartbeat { epoch: drive.epoch, lease: LEASE };
         let asker = Asker::Worker { is_latest_claim: drive.is_latest_claim, has_succeeded: false };
         let Done { answer, .. } = self.store(&mut row, None, &command, asker, &mut to.seen);
         if let Answer::Core(Err(_)) = answer {
-            let drive = self.feed_drive(drive, drive::Event::LeaseLost);
-            self.put_drive(to, worker, execution, drive);
+            let goes_on = self.feed_drive(&mut drive, drive::Event::LeaseLost);
+            self.put_drive(to, worker, execution, &drive, goes_on);
         }
         self.put_row(to, execution, &row);
     }

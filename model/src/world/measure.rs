@@ -11,13 +11,15 @@
 use super::World;
 use super::clock::Moment;
 use super::drive::{Drive, Machine};
-use super::row::{LATEST, Row};
+use super::layout::Layout;
+use super::program::Plans;
+use super::row::{LATEST, OLDER, Row};
 use super::state::State;
 use hydra_protocol::worker::{drive, step};
 use hydra_protocol::{Command, Kind, Protocol, Release, Settlement, Step, StepState};
 
 /// Weight of one attempt among the parts of a machine.
-const ATTEMPT: u64 = 16;
+const ATTEMPT: u32 = 16;
 
 impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     pub(super) fn measure(&self, state: &State) -> Option<u64> {
@@ -28,16 +30,14 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         let row = state.row(execution, &self.layout, &self.plans);
         let claim = self.claim_weight();
         let is_claimable = row.due() == Some(Moment::Due);
-        let work: u64 = (0..self.layout.workers)
-            .filter_map(|worker| state.drive(worker, execution, &self.layout, &self.plans))
-            .map(|drive| self.work(&drive, claim))
-            .sum();
+        let work: u64 =
+            state.drives[..self.layout.workers].iter().map(|drives| self.work(drives[execution], claim)).sum();
         self.to_go(&row) * 4 * claim + if is_claimable { claim } else { 0 } + work
     }
 
     /// More than all workers together can have to do for one execution.
     fn claim_weight(&self) -> u64 {
-        let machine = ATTEMPT * (u64::from(self.layout.attempt_max()) + 3);
+        let machine = u64::from(ATTEMPT * (self.layout.attempt_max() + 3));
         (self.layout.workers as u64 + 1) * (self.layout.steps as u64 * machine + 4)
     }
 
@@ -53,8 +53,9 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         1 + row.steps[..self.layout.steps].iter().map(|step| step.as_ref().map_or(fresh, writes_left)).sum::<u64>()
     }
 
-    fn work(&self, worker: &Drive, claim: u64) -> u64 {
-        let phase = match worker.phase {
+    fn work(&self, drive: u32, claim: u64) -> u64 {
+        let Some(phase) = Drive::phase_of(drive.into()) else { return 0 };
+        let phase = match phase {
             drive::Phase::Gone => 0,
             drive::Phase::Driving => 3,
             drive::Phase::Asking(Command::Release { release: Release::Parked { wake }, .. })
@@ -65,30 +66,55 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             drive::Phase::Asking(Command::Release { .. }) => claim + 1,
             drive::Phase::Asking(_) => 2,
         };
-        let machines = (0..self.layout.steps).map(|at| self.machine(&worker.steps[at], at, worker.epoch == LATEST));
-        phase + machines.sum::<u64>()
+        let is_latest = super::drive::holds_latest(drive);
+        let machines = Drive::machines_of(drive.into(), &self.layout).enumerate();
+        phase + machines.map(|(step, code)| u64::from(self.weights.of(step, is_latest, code))).sum::<u64>()
+    }
+}
+
+/// What each machine still has to do, by its code. The measure is taken of every step's end: this spares it decoding.
+pub(super) struct Weights {
+    codes: usize,
+    weights: Vec<u32>,
+}
+
+impl Weights {
+    pub(super) fn new(layout: &Layout, plans: &Plans) -> Self {
+        let codes = Machine::codes(layout) as usize;
+        let mut weights = Vec::with_capacity(2 * layout.steps * codes);
+        for step in 0..layout.steps {
+            for epoch in [OLDER, LATEST] {
+                weights.extend((0..codes as u64).map(|code| {
+                    let machine = Machine::decode(code, step, epoch, layout, plans);
+                    weight(&machine, plans.kinds[step], epoch == LATEST, layout.attempt_max())
+                }));
+            }
+        }
+        Weights { codes, weights }
     }
 
-    fn machine(&self, machine: &Machine, at: usize, is_latest: bool) -> u64 {
-        let attempt_max = u64::from(self.layout.attempt_max());
-        let from = |attempt: u32| ATTEMPT * (attempt_max + 1).saturating_sub(u64::from(attempt));
-        match machine.phase {
-            step::Phase::New => ATTEMPT * (attempt_max + 3),
-            // A worker that has lost its lease may stop waiting at any time.
-            step::Phase::Waiting { due_at, attempt } => {
-                let base = if self.plans.kinds[at] == Kind::Timer { 0 } else { from(attempt + 1) };
-                base + if Moment::of(due_at) == Moment::Due || !is_latest { 8 } else { 1 }
-            }
-            step::Phase::Asking(Command::Sleep { .. }) => 9,
-            step::Phase::Asking(Command::Fire { .. }) => 7,
-            step::Phase::Asking(Command::Begin { attempt, .. }) => from(attempt) + 7,
-            step::Phase::Running { attempt } => from(attempt) + 6,
-            step::Phase::Asking(Command::Settle { attempt, settlement: Settlement::Succeeded, .. }) => {
-                from(attempt) + 5
-            }
-            step::Phase::Asking(Command::Settle { attempt, .. }) => from(attempt) + 4,
-            step::Phase::Asking(_) | step::Phase::Done | step::Phase::Gone => 0,
+    #[inline]
+    fn of(&self, step: usize, is_latest: bool, code: u64) -> u32 {
+        self.weights[(2 * step + usize::from(is_latest)) * self.codes + code as usize]
+    }
+}
+
+fn weight(machine: &Machine, kind: Kind, is_latest: bool, attempt_max: u32) -> u32 {
+    let from = |attempt: u32| ATTEMPT * (attempt_max + 1).saturating_sub(attempt);
+    match machine.phase {
+        step::Phase::New => ATTEMPT * (attempt_max + 3),
+        // A worker that has lost its lease may stop waiting at any time.
+        step::Phase::Waiting { due_at, attempt } => {
+            let base = if kind == Kind::Timer { 0 } else { from(attempt + 1) };
+            base + if Moment::of(due_at) == Moment::Due || !is_latest { 8 } else { 1 }
         }
+        step::Phase::Asking(Command::Sleep { .. }) => 9,
+        step::Phase::Asking(Command::Fire { .. }) => 7,
+        step::Phase::Asking(Command::Begin { attempt, .. }) => from(attempt) + 7,
+        step::Phase::Running { attempt } => from(attempt) + 6,
+        step::Phase::Asking(Command::Settle { attempt, settlement: Settlement::Succeeded, .. }) => from(attempt) + 5,
+        step::Phase::Asking(Command::Settle { attempt, .. }) => from(attempt) + 4,
+        step::Phase::Asking(_) | step::Phase::Done | step::Phase::Gone => 0,
     }
 }
 

@@ -29,6 +29,7 @@ use self::action::Action;
 use self::bounds::{Bounds, WrongBounds};
 use self::goals::Goal;
 use self::layout::Layout;
+use self::measure::Weights;
 use self::program::Plans;
 use self::state::{Packed, State};
 use crate::properties;
@@ -47,6 +48,7 @@ pub struct World<P: Protocol + ?Sized + 'static> {
     pub layout: Layout,
     /// The program.
     pub plans: Plans,
+    weights: Weights,
     /// Whether the rules renew a lease, and make its holder stop in time.
     pub(crate) renews: bool,
     pub(crate) stops_itself: bool,
@@ -56,6 +58,7 @@ pub struct World<P: Protocol + ?Sized + 'static> {
     /// Whether the rules have answered anything that the reference would not have.
     differs: AtomicBool,
     watches: bool,
+    start: State,
 }
 
 impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
@@ -67,16 +70,19 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         let goal_places = Goal::ALL.iter().map(place).collect();
         let (renews, stops_itself) = enabled::lease_duties(rules);
         let (reference_renews, reference_stops) = enabled::lease_duties(&hydra_protocol::Reference);
+        let (layout, plans) = (Layout::of(&bounds), Plans::of(&bounds));
         Ok(World {
             rules,
-            layout: Layout::of(&bounds),
-            plans: Plans::of(&bounds),
+            weights: Weights::new(&layout, &plans),
+            layout,
+            plans,
             renews,
             stops_itself,
             wanted,
             goal_places,
             differs: AtomicBool::new((renews, stops_itself) != (reference_renews, reference_stops)),
             watches: false,
+            start: State::START,
             bounds,
         })
     }
@@ -91,6 +97,12 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     pub(crate) fn watching_anew(mut self) -> Self {
         self.watches = true;
         self.differs = AtomicBool::new(false);
+        self
+    }
+
+    /// The same, beginning in another state.
+    pub(crate) fn starting_at(mut self, start: State) -> Self {
+        self.start = start;
         self
     }
 
@@ -118,7 +130,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> Model for World<P> {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![State::START]
+        vec![self.start]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -151,6 +163,10 @@ impl<P: Protocol + ?Sized + Sync + 'static> Model for World<P> {
 
 impl<P: Protocol + ?Sized + Sync + 'static> Checkable for World<P> {
     type Packed = Packed;
+
+    fn packed_words(&self) -> usize {
+        self.layout.words()
+    }
 
     fn pack(&self, state: &State) -> Packed {
         state.pack(&self.layout)

@@ -99,15 +99,15 @@ impl Row {
     pub(super) fn encode(&self, layout: &Layout) -> u64 {
         let mut word = Writer::default();
         match &self.execution {
-            None => word.put(0, 12),
+            None => word.put(0, layout.execution()),
             Some(execution) => {
                 word.put(status_code(execution.status), 4);
                 word.put(u64::from(execution.epoch > Epoch(0)), 1);
                 word.put(u64::from(execution.settled).min(3), 2);
                 let replays = if execution.replays_max == u32::MAX { 0 } else { execution.replays };
-                word.put(u64::from(replays).min(3), 2);
-                word.put(execution.deadline.map_or(0, |at| 1 + Moment::of(at).code()), 2);
-                word.put(u64::from(self.retried), 1);
+                word.put(u64::from(replays).min(3), layout.replays);
+                word.put(execution.deadline.map_or(0, |at| 1 + Moment::of(at).code()), layout.deadline);
+                word.put(u64::from(self.retried), layout.retried);
             }
         }
         for (step, ghost) in self.steps.iter().zip(&self.ghosts).take(layout.steps) {
@@ -122,7 +122,7 @@ impl Row {
                     word.put(u64::from(step.attempts_max.min(layout.attempt_max())), layout.attempt);
                 }
             }
-            word.put(u64::from(ghost.entered), 2);
+            word.put(u64::from(ghost.entered), layout.entered);
             word.put(u64::from(ghost.effects), 2);
             word.put(u64::from(ghost.known_success), 1);
         }
@@ -135,9 +135,9 @@ impl Row {
         let status = status_of(word.take(4));
         let claimed = word.take(1) == 1;
         let settled = word.take(2) as u32;
-        let replays = word.take(2) as u32;
-        let deadline = word.take(2).checked_sub(1).map(|code| Moment::from_code(code).deadline());
-        row.retried = word.take(1) == 1;
+        let replays = word.take(layout.replays) as u32;
+        let deadline = word.take(layout.deadline).checked_sub(1).map(|code| Moment::from_code(code).deadline());
+        row.retried = word.take(layout.retried) == 1;
         row.execution = status.map(|status| Execution {
             status,
             epoch: if claimed { LATEST } else { Epoch(0) },
@@ -154,8 +154,11 @@ impl Row {
             let attempts_max = word.take(layout.attempt) as u32;
             row.steps[at] =
                 state_of(state, order).map(|state| Step { kind: plans.kinds[at], epoch, attempt, attempts_max, state });
-            row.ghosts[at] =
-                Ghost { entered: word.take(2) as u8, effects: word.take(2) as u8, known_success: word.take(1) == 1 };
+            row.ghosts[at] = Ghost {
+                entered: word.take(layout.entered) as u8,
+                effects: word.take(2) as u8,
+                known_success: word.take(1) == 1,
+            };
         }
         row
     }

@@ -2,7 +2,7 @@
 
 use super::bounds::{EXECUTIONS_MAX, WORKERS_MAX};
 use super::drive::{Drive, Machine};
-use super::layout::{FLAG_BITS, Layout, Reader, Writer};
+use super::layout::{Layout, Reader, Writer};
 use super::program::Plans;
 use super::row::{LATEST, OLDER, Row};
 use super::seen::Seen;
@@ -19,7 +19,7 @@ pub(super) const PACKED_BITS: u32 = 256;
 pub struct State {
     pub(crate) rows: [u64; EXECUTIONS_MAX],
     /// Of each worker, what it has in memory of each execution; zero for nothing.
-    pub(crate) drives: [[u64; EXECUTIONS_MAX]; WORKERS_MAX],
+    pub(crate) drives: [[u32; EXECUTIONS_MAX]; WORKERS_MAX],
     pub(crate) flags: [u8; WORKERS_MAX],
     pub(super) late: u64,
     /// What was noticed on the way here. No part of the state: it says how this state was reached, and is not stored.
@@ -52,7 +52,7 @@ impl State {
         seen: Seen::NOTHING,
     };
 
-    fn stored(&self) -> ([u64; EXECUTIONS_MAX], [[u64; EXECUTIONS_MAX]; WORKERS_MAX], [u8; WORKERS_MAX], u64) {
+    fn stored(&self) -> ([u64; EXECUTIONS_MAX], [[u32; EXECUTIONS_MAX]; WORKERS_MAX], [u8; WORKERS_MAX], u64) {
         (self.rows, self.drives, self.flags, self.late)
     }
 
@@ -61,7 +61,7 @@ impl State {
     }
 
     pub(crate) fn drive(&self, worker: usize, execution: usize, layout: &Layout, plans: &Plans) -> Option<Drive> {
-        Drive::decode(self.drives[worker][execution], layout, plans)
+        Drive::decode(self.drives[worker][execution].into(), layout, plans)
     }
 
     /// Whether a worker drives an execution, and believes to do so under the latest epoch.
@@ -89,11 +89,11 @@ impl State {
         for execution in 0..layout.executions {
             packed.put(self.rows[execution], layout.row());
         }
+        let (drive, flags) = (layout.drive(), layout.flags);
         for worker in 0..layout.workers {
-            for execution in 0..layout.executions {
-                packed.put(self.drives[worker][execution], layout.drive());
-            }
-            packed.put(u64::from(self.flags[worker]), FLAG_BITS);
+            let [first, second] = self.drives[worker].map(u64::from);
+            let both = if layout.executions == 2 { second << drive | first } else { first };
+            packed.put(both << flags | u64::from(self.flags[worker]), layout.worker());
         }
         packed.put(self.late, layout.late());
         packed.words
@@ -106,10 +106,11 @@ impl State {
             state.rows[execution] = packed.take(layout.row());
         }
         for worker in 0..layout.workers {
-            for execution in 0..layout.executions {
-                state.drives[worker][execution] = packed.take(layout.drive());
+            let mut word = Reader(packed.take(layout.worker()));
+            state.flags[worker] = word.take(layout.flags) as u8;
+            for drive in &mut state.drives[worker][..layout.executions] {
+                *drive = word.take(layout.drive()) as u32;
             }
-            state.flags[worker] = packed.take(FLAG_BITS) as u8;
         }
         state.late = packed.take(layout.late());
         state
@@ -118,18 +119,25 @@ impl State {
     /// The least of all states that differ only in which worker and which execution is which. Exact, since rows hold
     /// epochs and never names of workers, and all executions run one program.
     pub(super) fn canonical(mut self, layout: &Layout) -> State {
+        if layout.executions == 2 && self.rows[1] < self.rows[0] {
+            self.swap_executions();
+        }
         self.sort_workers(layout);
-        if layout.executions < 2 {
+        if layout.executions < 2 || self.rows[0] != self.rows[1] {
             return self;
         }
         let mut swapped = self;
-        swapped.rows.swap(0, 1);
-        for drives in &mut swapped.drives {
-            drives.swap(0, 1);
-        }
-        swapped.late = Late::swap_execution(swapped.late);
+        swapped.swap_executions();
         swapped.sort_workers(layout);
         if swapped.stored() < self.stored() { swapped } else { self }
+    }
+
+    fn swap_executions(&mut self) {
+        self.rows.swap(0, 1);
+        for drives in &mut self.drives {
+            drives.swap(0, 1);
+        }
+        self.late = Late::swap_execution(self.late);
     }
 
     /// Insertion sort: there are at most four.

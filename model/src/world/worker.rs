@@ -11,15 +11,16 @@ use hydra_protocol::{Ending, Failure, Protocol, Reference};
 use hydra_schedule::Property;
 
 impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
-    /// Feeds a step's machine. `None`: the worker dropped the execution.
+    /// Feeds a step's machine; says whether the worker goes on with the execution.
+    #[must_use]
     pub(super) fn feed_step(
         &self,
         row: &mut Row,
-        mut worker: Drive,
+        worker: &mut Drive,
         at: usize,
         event: step::Event,
         seen: &mut Seen,
-    ) -> Option<Drive> {
+    ) -> bool {
         let plan = self.plans.plan(at, worker.epoch);
         let before = worker.steps[at].phase;
         let next = self.rules.step_next(&plan, before, event);
@@ -36,9 +37,9 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
                 worker.steps[at].has_succeeded = false;
                 worker.steps[at].turn = Some((order, outcome));
             }
-            step::Action::Stop(_) => return None,
+            step::Action::Stop(_) => return false,
         }
-        Some(worker)
+        true
     }
 
     fn enter_body(&self, row: &mut Row, at: usize, seen: &mut Seen) {
@@ -51,14 +52,15 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
         }
     }
 
-    /// Feeds the execution's machine. `None`: the worker is done with it.
-    pub(super) fn feed_drive(&self, mut worker: Drive, event: drive::Event) -> Option<Drive> {
+    /// Feeds the execution's machine; says whether the worker goes on with it.
+    #[must_use]
+    pub(super) fn feed_drive(&self, worker: &mut Drive, event: drive::Event) -> bool {
         let next = self.rules.drive_next(worker.epoch, worker.phase, event);
         self.compare(&next, || Reference.drive_next(worker.epoch, worker.phase, event));
         worker.phase = next.0;
         match next.1 {
             drive::Action::Nothing | drive::Action::Ask(_) => {}
-            drive::Action::Done(_) | drive::Action::Stop(_) => return None,
+            drive::Action::Done(_) | drive::Action::Stop(_) => return false,
         }
         if let drive::Event::Ended(_) | drive::Event::Blocked { .. } | drive::Event::Shutdown = event {
             // The workflow is not run any more, and with it go the steps that it waited for.
@@ -68,12 +70,13 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
                 }
             }
         }
-        Some(worker)
+        true
     }
 
     /// Runs the workflow as far as it goes: hands over the outcomes whose turn it is, and asks for the steps that it
-    /// wants next. Nobody can see in between.
-    pub(super) fn advance(&self, row: &mut Row, mut worker: Drive, is_replay: bool, seen: &mut Seen) -> Option<Drive> {
+    /// wants next. Nobody can see in between. Says whether the worker goes on with the execution.
+    #[must_use]
+    pub(super) fn advance(&self, row: &mut Row, worker: &mut Drive, is_replay: bool, seen: &mut Seen) -> bool {
         while worker.phase == drive::Phase::Driving {
             let delivered = worker.delivered();
             if let Some(at) = (0..self.layout.steps)
@@ -83,7 +86,9 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
                 // since then nobody but the holder of the lease could write one.
                 let journal = if worker.epoch == LATEST { row.steps[at] } else { None };
                 let event = step::Event::Requested { row: journal, matches: true };
-                worker = self.feed_step(row, worker, at, event, seen)?;
+                if !self.feed_step(row, worker, at, event, seen) {
+                    return false;
+                }
                 if is_replay && worker.steps[at].phase == step::Phase::Done {
                     seen.reach(Goal::Replayed);
                 }
@@ -109,11 +114,13 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
             if ending == Ending::Succeeded && !self.plans.is_all(delivered + 1) {
                 seen.reach(Goal::LoserAbandoned);
             }
-            worker = self.feed_drive(worker, drive::Event::Ended(ending))?;
+            if !self.feed_drive(worker, drive::Event::Ended(ending)) {
+                return false;
+            }
         }
         if worker.steps[..self.layout.steps].iter().any(|machine| machine.turn.is_some()) {
             seen.reach(Goal::OutOfTurn);
         }
-        Some(worker)
+        true
     }
 }

@@ -122,14 +122,14 @@ impl Model for Graph {
 pub struct EdgeKey(pub Edge);
 
 impl Checkable for Graph {
-    type Packed = u32;
+    type Packed = u64;
 
-    fn pack(&self, node: &u32) -> u32 {
-        *node
+    fn pack(&self, node: &u32) -> u64 {
+        u64::from(*node)
     }
 
-    fn unpack(&self, packed: &u32) -> u32 {
-        *packed
+    fn unpack(&self, packed: &u64) -> u32 {
+        *packed as u32
     }
 
     fn check_state(&self, node: &u32, judge: &mut Judge) {

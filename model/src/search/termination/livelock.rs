@@ -93,7 +93,7 @@ impl<M: Checkable> Context<'_, M> {
         }
         let entry = component[0];
         let inside = |node: u32| component.binary_search(&node).is_ok();
-        let stored = |node: u32| self.graph.states[remains.members[node as usize] as usize];
+        let stored = |node: u32| self.graph.states.get(remains.members[node as usize] as usize);
         let (mut here, mut hops) = (entry, Vec::new());
         let go = |here: &mut u32, to: u32, hops: &mut Vec<Hop<M::Packed>>| {
             let path = remains.steps.path(*here, to, inside).expect("a component is strongly connected");
@@ -125,7 +125,7 @@ impl<M: Checkable> Context<'_, M> {
         let (mut actions, mut enabled_somewhere) = (Vec::new(), 0);
         let model = self.replayer.model;
         for &node in component {
-            let state = model.unpack(&self.graph.states[remains.members[node as usize] as usize]);
+            let state = model.unpack(&self.graph.states.get(remains.members[node as usize] as usize));
             let mut enabled = 0_u64;
             model.actions(&state, &mut actions);
             for action in actions.drain(..) {

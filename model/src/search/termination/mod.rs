@@ -34,15 +34,19 @@ impl<M: Checkable> Context<'_, M> {
     /// Runs the passes that were asked for. On a graph that is not whole they are not sound, and are not run.
     pub(super) fn run(&self, is_whole: bool, shown: &mut Vec<(Finding, Trace<M>)>, why: &mut Option<Why>) -> Vec<Pass> {
         let wanted = self.options.passes;
+        let rank = if self.has_rank {
+            self.judged_before(Kind::Rank, wanted.rank, is_whole, shown)
+        } else {
+            not_run(Kind::Rank, "the model has no measure")
+        };
+        // Where a measure falls on every step outside done, no cycle of steps lies outside done.
+        let has_no_cycle = rank.outcome == PassOutcome::Held;
+        let livelock = |context: &Self| if has_no_cycle { Ok(None) } else { context.livelock() };
         vec![
             self.judged_before(Kind::Stuck, wanted.stuck, is_whole, shown),
             self.pass(Kind::CannotRecover, wanted.recover, is_whole, shown, why, Self::recover),
-            self.pass(Kind::FairLivelock, wanted.livelock, is_whole, shown, why, Self::livelock),
-            if self.has_rank {
-                self.judged_before(Kind::Rank, wanted.rank, is_whole, shown)
-            } else {
-                not_run(Kind::Rank, "the model has no measure")
-            },
+            self.pass(Kind::FairLivelock, wanted.livelock, is_whole, shown, why, livelock),
+            rank,
         ]
     }
 
