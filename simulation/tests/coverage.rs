@@ -2,8 +2,9 @@
 
 use hydra_simulation::coverage::{Until, measure, models};
 
-/// Each has at least so much of a hundred after so few runs; more runs visit more (`hydra simulate --coverage`).
-const PERCENT_MIN: f64 = 20.0;
+/// Each has at least so much of a hundred after so few runs; more runs visit more (`hydra simulate --coverage`). Random
+/// walks cover little: this is a floor, so that a workload or a fault that is no longer generated is noticed.
+const PERCENT_MIN: f64 = 6.0;
 
 #[test]
 fn simulated_runs_visit_what_the_model_knows() {

@@ -163,7 +163,17 @@ fn the_exit_status_says_how_it_went() {
     assert_eq!(simulate("key-per-attempt", Some((0, 200)), None, Some(out.clone())), BROKEN);
     let failure =
         std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
-    for file in ["seed", "found.schedule", "shrunk.schedule", "history.jsonl", "report.md", "commit", "replay"] {
+    for file in [
+        "seed",
+        "found.schedule",
+        "shrunk.schedule",
+        "history.jsonl",
+        "report.md",
+        "report.html",
+        "shortest.schedule",
+        "commit",
+        "replay",
+    ] {
         assert!(failure.join(file).exists(), "{file}");
     }
     let replay = |path: std::path::PathBuf, subject: Option<&str>| {
@@ -180,7 +190,9 @@ fn the_exit_status_says_how_it_went() {
     assert_eq!(Report { parts: parts.clone(), json: Some(out.join("sum.json")) }.run(), GOALS_MISSED);
     let sum = hydra_simulation::campaign::Summary::read_all(&[out.join("sum.json")]).unwrap().unwrap();
     assert_eq!((sum.parts, sum.runs), (2, 40));
+    // Another subject, and the same seeds twice.
     assert_eq!(Report { parts: vec![parts[0].clone(), out], json: None }.run(), USAGE);
+    assert_eq!(Report { parts: vec![parts[0].clone(), parts[0].clone()], json: None }.run(), USAGE);
 }
 
 /// Rules that answer differently from run to run: what a campaign has to notice.

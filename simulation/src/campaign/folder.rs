@@ -60,9 +60,10 @@ impl Failure {
             oracle::falls(&subject.history(&case.workload), &subjects::settings(&case.config), property)
         };
         let whole = shrink::Case { schedule: found.clone(), workload: case.workload.clone() };
-        let mut shrunk = shrink::shrink(&whole, entry.tries_max(), &mut falls);
+        let (tries_max, seeds) = (entry.tries_max(), entry.shrinks_under_seeds());
+        let mut shrunk = shrink::shrink_under_seeds(&whole, tries_max, seeds, &mut falls);
         if let Some(smaller) = with_fewer_workers(&shrunk.case, &mut falls) {
-            shrunk = shrink::shrink(&smaller, entry.tries_max(), &mut falls);
+            shrunk = shrink::shrink_under_seeds(&smaller, tries_max, seeds, &mut falls);
         }
         subject.run(case.run());
         let found_history = subject.history(&case.workload);

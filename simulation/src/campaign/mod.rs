@@ -91,6 +91,8 @@ pub struct Outcome {
     pub fell: BTreeMap<Property, u64>,
     /// The first case in which each fell.
     pub first: BTreeMap<Property, u64>,
+    /// The first few of them.
+    pub seeds: BTreeMap<Property, Vec<u64>>,
     /// Runs in which something fell.
     pub broken: u64,
     /// A seed that did not give the same twice.
@@ -99,6 +101,8 @@ pub struct Outcome {
 
 /// Between two looks at the clock, runs.
 const BATCH: u64 = 64;
+/// So many cases of each property are remembered.
+const SEEDS_KEPT: usize = 8;
 /// The oracle's verdicts are added up over so many runs at most: each finding of them is kept in memory.
 const FINDINGS_MAX: usize = 1_000;
 
@@ -116,6 +120,7 @@ pub fn run(entry: &Entry, plan: &Plan, mut tell: impl FnMut(&Progress)) -> Outco
         judgements: None,
         fell: BTreeMap::new(),
         first: BTreeMap::new(),
+        seeds: BTreeMap::new(),
         broken: 0,
         nondeterministic: None,
     };
@@ -183,6 +188,10 @@ fn judge(subject: &mut dyn Subject, case: &Case, outcome: &mut Outcome) {
     for property in &properties {
         *outcome.fell.entry(*property).or_default() += 1;
         outcome.first.entry(*property).or_insert(case.seed);
+        let seeds = outcome.seeds.entry(*property).or_default();
+        if seeds.len() < SEEDS_KEPT {
+            seeds.push(case.seed);
+        }
     }
     outcome.broken += u64::from(!properties.is_empty());
     let many = outcome.judgements.as_ref().is_some_and(|judgements| judgements.broken().count() > FINDINGS_MAX);

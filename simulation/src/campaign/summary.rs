@@ -24,6 +24,9 @@ pub struct Summary {
     pub subject: String,
     /// Campaigns that were added up.
     pub parts: u64,
+    /// What each of them ran: its seeds and its part.
+    #[serde(default)]
+    pub ran: Vec<String>,
     /// Runs.
     pub runs: u64,
     /// Runs judged by the oracle; the others were plainly right at a glance.
@@ -78,6 +81,9 @@ pub enum SummaryError {
         /// What is wrong with it.
         error: serde_json::Error,
     },
+    /// One part was given twice, and would count twice.
+    #[error("two of the parts ran the same seeds: {0}")]
+    Twice(String),
     /// They are of different subjects.
     #[error("the parts are of different subjects: {one} and {other}")]
     Subjects {
@@ -105,6 +111,7 @@ impl Summary {
             hydra_campaign: VERSION,
             subject: outcome.subject.to_owned(),
             parts: 1,
+            ran: Vec::new(),
             runs: outcome.runs,
             judged: outcome.judged,
             steps: outcome.tally.steps,
@@ -140,6 +147,10 @@ impl Summary {
         if self.subject != other.subject {
             return Err(SummaryError::Subjects { one: self.subject, other: other.subject });
         }
+        if let Some(twice) = other.ran.iter().find(|ran| self.ran.contains(ran)) {
+            return Err(SummaryError::Twice(twice.clone()));
+        }
+        self.ran.extend(other.ran);
         self.parts += other.parts;
         self.runs += other.runs;
         self.judged += other.judged;

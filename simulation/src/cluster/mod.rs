@@ -12,6 +12,7 @@ mod calls;
 mod clients;
 mod config;
 mod drives;
+mod ends;
 mod faults;
 mod leases;
 mod note;

@@ -60,11 +60,6 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         row
     }
 
-    /// Whether a worker has yet to hear what was committed for it.
-    pub(crate) fn answers_are_under_way(&self) -> bool {
-        (0..self.calls.len()).any(|call| self.calls[call].is_answer_under_way())
-    }
-
     /// Whether somebody is inside the body of a step whose effect happened at its beginning.
     fn in_body_with_effect(&self, slot: usize) -> bool {
         (0..self.drives.len()).any(|drive| {

@@ -52,7 +52,13 @@ impl Shrunk {
 
 /// Makes `case` short. `falls` says whether the same property falls in a candidate; it is asked at most `tries_max` times.
 pub fn shrink(case: &Case, tries_max: u32, falls: impl FnMut(&Case) -> bool) -> Shrunk {
-    let mut search = Search { best: case.clone(), asked: HashSet::new(), tries: 0, tries_max, falls };
+    shrink_under_seeds(case, tries_max, 0, falls)
+}
+
+/// The same where a seed decides what chance decides: a cut that does not fall is tried under `seeds` others too. A cut
+/// shifts all that comes after it, so that it often fails for no other reason than that a message took longer.
+pub fn shrink_under_seeds(case: &Case, tries_max: u32, seeds: u64, falls: impl FnMut(&Case) -> bool) -> Shrunk {
+    let mut search = Search { best: case.clone(), asked: HashSet::new(), tries: 0, tries_max, seeds, falls };
     if !search.ask(case) {
         return Shrunk { case: case.clone(), tries: search.tries, end: End::NotReproduced };
     }
@@ -77,6 +83,8 @@ struct Search<F> {
     asked: HashSet<String>,
     tries: u32,
     tries_max: u32,
+    /// How many other seeds a candidate is tried under.
+    seeds: u64,
     falls: F,
 }
 
@@ -91,12 +99,19 @@ impl<F: FnMut(&Case) -> bool> Search<F> {
     }
 
     /// Takes the candidate if it still falls.
-    fn take(&mut self, candidate: Case) -> bool {
-        let falls = self.ask(&candidate);
-        if falls {
-            self.best = candidate;
+    fn take(&mut self, mut candidate: Case) -> bool {
+        let first = candidate.schedule.seed;
+        for more in 0..=self.seeds {
+            candidate.schedule.seed = first.map(|seed| seed.wrapping_add(more));
+            if self.ask(&candidate) {
+                self.best = candidate;
+                return true;
+            }
+            if first.is_none() {
+                break;
+            }
         }
-        falls
+        false
     }
 
     fn with_events(&self, events: Vec<Event>) -> Case {

@@ -68,6 +68,11 @@ impl Entry {
         (self.make)(self.name)
     }
 
+    /// Under how many other seeds the shrinker tries a cut. The engine itself is too slow for any.
+    pub fn shrinks_under_seeds(&self) -> u64 {
+        if engine::is_engine(self.name) { 0 } else { 12 }
+    }
+
     /// How often the shrinker may ask: for a few seconds or minutes. A run of rules takes some 50 microseconds, one of
     /// the engine itself some 10 milliseconds.
     pub fn tries_max(&self) -> u32 {

@@ -362,6 +362,9 @@ impl<'a> Poller<'a> {
             Turn::NeverAsked(why) => return Some(Polled::Ended(nondeterministic(why))),
             Turn::NoneYet => {}
         }
+        if let Err(polled) = self.ask_losers(draining) {
+            return Some(polled);
+        }
         if !self.host.state().live {
             self.host.state().live = true;
             for no in std::mem::take(&mut self.held) {
@@ -376,6 +379,32 @@ impl<'a> Poller<'a> {
             return None;
         }
         self.nothing_to_do(task, draining)
+    }
+
+    /// An outcome is known and an earlier one is not, though nothing is asked: what lost its race has settled behind the
+    /// worker's back. (1) A timer and a charge race; "fire" is sent, and takes long; (2) asked again, the timer is not
+    /// due, for the store's clock lags; (3) the charge wins, and the timer is dropped; (4) the first "fire" arrives and
+    /// takes its place in the order; (5) nobody asks, and all that settles later waits for ever.
+    fn ask_losers(&mut self, draining: bool) -> Result<(), Polled> {
+        if draining || !self.asks.is_empty() {
+            return Ok(());
+        }
+        let losers: Vec<StepNo> = {
+            let state = self.host.state();
+            let next = state.delivery.delivered().saturating_add(1);
+            if state.by_order.range(next..).next().is_none() {
+                return Ok(());
+            }
+            let lost = |slot: &super::host::Slot| {
+                let is_timer = slot.plan.kind == hydra_protocol::Kind::Timer;
+                is_timer && slot.requested && !slot.alive && waiting(slot.phase).is_some()
+            };
+            state.slots.iter().filter(|(_, slot)| lost(slot)).map(|(no, _)| *no).collect()
+        };
+        for no in losers {
+            self.feed(no, Event::Due, draining)?;
+        }
+        Ok(())
     }
 
     /// Hands over the next outcome, if it is known.

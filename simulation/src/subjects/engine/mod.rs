@@ -5,6 +5,10 @@
 //! - [`link`] is a process's way to the store, [`network`] what happens on it, [`faults`] what the nemesis does;
 //! - [`program`] is the one workflow that interprets every program, [`clients`] are its clients;
 //! - [`watched`] sees what is committed, [`journal`] and [`look`] put it into a history.
+//!
+//! The store is the engine's `Inline` driver over SQLite or memory. Its group commit is not simulated: it is a thread of
+//! the operating system that takes what happens to wait when it looks, so which requests share a transaction is not the
+//! seed's to say. The engine's own tests run it (`store_conformance`, `store_bad_days`).
 
 mod clients;
 mod clock;

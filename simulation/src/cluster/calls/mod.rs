@@ -1,12 +1,13 @@
 //! Requests to the store and their answers: they take time, get lost, come late and come twice.
 
-use hydra_protocol::worker::{drive, step};
+mod answers;
+
 use hydra_protocol::{Command, Protocol, Rejection, Reply, Time};
 
+use super::Cluster;
 use super::queue::Event;
 use super::store::About;
 use super::worker::{Armed, Place};
-use super::{Cluster, goal};
 use crate::history::Op;
 use crate::workload::BodyEnd;
 
@@ -95,12 +96,6 @@ impl Call {
     /// Whether a worker sent it.
     pub(crate) fn is_of_worker(&self) -> bool {
         !matches!(self.asker, Asker::Client { .. })
-    }
-
-    /// Whether it was decided for a worker, and the worker is going to hear of it.
-    pub(crate) fn is_answer_under_way(&self) -> bool {
-        let decided = self.answer.is_some() || !self.granted.is_empty();
-        self.is_of_worker() && self.events > 0 && decided && !self.answered && !self.told_lost
     }
 
     /// One event more, or less, that holds this call.
@@ -319,123 +314,5 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             self.lose(index);
         }
         self.push_call(at_ms, index, Event::Reply { call: index });
-    }
-
-    /// Whether the process that asked still runs; if it stands still, the event comes later.
-    fn sender_is_there(&mut self, index: u32, event: Event) -> Option<bool> {
-        let Some(worker) = self.sender(index) else { return Some(true) };
-        let there = &self.workers[worker as usize];
-        if !there.up || there.incarnation != self.calls[index].incarnation {
-            return Some(false);
-        }
-        if self.wait_out_pause(worker, event) { None } else { Some(true) }
-    }
-
-    /// The answer is there.
-    pub(crate) fn reply(&mut self, index: u32, event: Event) {
-        let Some(there) = self.sender_is_there(index, event) else { return };
-        if there && let Some(worker) = self.sender(index) {
-            self.pass(worker, Place::Reply);
-        }
-        // A fault may have struck the process in this very moment.
-        let Some(there) = self.sender_is_there(index, event) else { return };
-        self.calls[index].events -= 1;
-        if there {
-            let late = self.calls[index].given_up || self.calls[index].answered;
-            self.calls[index].answered = true;
-            // The store's clock is what due times are told by; an answer is the only way to know it.
-            if !late && let Some(worker) = self.sender(index) {
-                let (now_ms, answered_at) = (self.now_ms, self.calls[index].answered_at);
-                self.workers[worker as usize].store_shows(now_ms, answered_at);
-            }
-            self.tell(index, late);
-        }
-        self.done_with(index);
-    }
-
-    /// The sender gives up waiting.
-    pub(crate) fn lost(&mut self, index: u32, event: Event) {
-        let Some(there) = self.sender_is_there(index, event) else { return };
-        self.calls[index].events -= 1;
-        if there && !self.calls[index].answered {
-            self.calls[index].given_up = true;
-            let (asker, serial) = (self.calls[index].asker, self.calls[index].serial);
-            match asker {
-                Asker::Client { call, op } => self.client_told(index, call, op, None),
-                Asker::Poll { worker } => self.polled(worker, false),
-                Asker::Step { drive, generation, slot }
-                    if self.is_live(drive, generation)
-                        && self.drives[drive].slots[slot as usize].awaits == serial
-                        && self.holds(drive) =>
-                {
-                    self.tally.path(goal!("asked-again"));
-                    self.feed_step(drive, slot, step::Event::Lost);
-                }
-                Asker::Drive { drive, generation }
-                    if self.is_live(drive, generation) && self.drives[drive].awaits == serial && self.holds(drive) =>
-                {
-                    self.tally.path(goal!("asked-again"));
-                    self.feed_drive(drive, drive::Event::Lost);
-                }
-                Asker::Step { .. } | Asker::Drive { .. } | Asker::Beat { .. } => {}
-            }
-        }
-        self.done_with(index);
-    }
-
-    /// Hands the answer to whoever asked. A late one counts if the very same is still being asked.
-    fn tell(&mut self, index: u32, late: bool) {
-        let call = &self.calls[index];
-        let (command, sent_at, answer, value) = (call.command, call.sent_at, call.answer, call.about.value);
-        let used = match (call.asker, answer) {
-            (Asker::Client { call, op }, answer) if !late => {
-                self.client_told(index, call, op, answer);
-                true
-            }
-            (Asker::Poll { worker }, _) => {
-                let granted = self.take_granted(index, worker, late);
-                if !late {
-                    self.polled(worker, granted);
-                }
-                granted
-            }
-            (Asker::Step { drive, generation, slot }, answer)
-                if self.is_live(drive, generation)
-                    && self.holds(drive)
-                    && self.drives[drive].slots[slot as usize].phase == step::Phase::Asking(command) =>
-            {
-                let event = match (self.calls[index].rolled_back, answer) {
-                    (Some(end), _) => step::Event::Body(super::bodies::body_end(end)),
-                    (None, Some(answer)) => step::Event::Answer(answer),
-                    (None, None) => return,
-                };
-                if let Some(Ok(Reply::Settled { .. })) = answer {
-                    self.drives[drive].slots[slot as usize].value = value;
-                }
-                self.feed_step(drive, slot, event);
-                if self.is_live(drive, generation) {
-                    self.go_on(drive);
-                }
-                true
-            }
-            (Asker::Drive { drive, generation }, Some(answer))
-                if self.is_live(drive, generation)
-                    && self.holds(drive)
-                    && self.drives[drive].phase == drive::Phase::Asking(command) =>
-            {
-                self.feed_drive(drive, drive::Event::Answer(answer));
-                true
-            }
-            (Asker::Beat { drive, generation }, Some(answer))
-                if self.is_live(drive, generation) && self.holds(drive) =>
-            {
-                self.beat_answered(drive, sent_at, answer);
-                true
-            }
-            _ => false,
-        };
-        if late {
-            self.tally.path(if used { goal!("late-reply-used") } else { goal!("late-reply-dropped") });
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! `hydra simulate`, `hydra replay` and `hydra report`.
 
+mod measure;
+
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +11,6 @@ use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
 use crate::campaign::{self, Case, FILE, Failure, Known, Outcome, Plan, Seeds, Summary};
 use crate::cluster::WORKERS_MAX;
-use crate::coverage::{self, Until};
 use crate::subjects;
 
 /// Everything that was promised was kept.
@@ -127,10 +128,10 @@ impl Simulate {
     /// Runs the campaign and says how it went. The result is the exit status.
     pub fn run(&self) -> u8 {
         if self.museum {
-            return museum();
+            return measure::museum();
         }
         if self.coverage {
-            return self.cover();
+            return measure::coverage(self);
         }
         let Some(entry) = subjects::find(&self.subject) else {
             eprintln!("error: no subject is called {:?}; the subjects are:", self.subject);
@@ -176,8 +177,23 @@ impl Simulate {
         self.conclude(&entry, &outcome)
     }
 
+    /// Which seeds this command runs.
+    fn ran(&self) -> String {
+        let seeds = match (self.seed, self.seeds, self.r#for) {
+            (Some(seed), _, _) => format!("seed {seed}"),
+            (None, Some((first, last)), _) => format!("seeds {first}..{last}"),
+            (None, None, Some(time)) => format!("seeds from 0 for {} s", time.as_secs()),
+            (None, None, None) => format!("seeds 0..{RUNS_DEFAULT}"),
+        };
+        let sizes: Vec<String> = self.workers.iter().map(u32::to_string).collect();
+        let workers = if sizes.is_empty() { String::new() } else { format!(", workers {}", sizes.join(" ")) };
+        let (part, of) = self.shard.unwrap_or((1, 1));
+        format!("{seeds}, part {part} of {of}{workers}")
+    }
+
     fn conclude(&self, entry: &subjects::Entry, outcome: &Outcome) -> u8 {
         let mut summary = Summary::of(outcome);
+        summary.ran = vec![self.ran()];
         let out = self.out.clone();
         let known = (!summary.broken.is_empty()).then(|| Known::of(entry.name)).flatten();
         for broken in &mut summary.broken {
@@ -215,83 +231,6 @@ impl Simulate {
         }
         status
     }
-}
-
-/// Runs after which little more is visited.
-const COVERAGE_RUNS: u64 = 50_000;
-
-impl Simulate {
-    /// Says how much of the model's states simulated runs visit.
-    fn cover(&self) -> u8 {
-        let until = match (self.seeds, self.r#for) {
-            (Some((first, last)), _) => Until::Runs(last - first),
-            (None, Some(time)) => Until::Time(time),
-            (None, None) => Until::Runs(COVERAGE_RUNS),
-        };
-        println!(
-            "{:14} {:>8} {:>8} {:>7}  {:>8} {:>10} {:>8}",
-            "model", "states", "visited", "", "runs", "moments", "outside"
-        );
-        for model in coverage::models() {
-            let covered = match coverage::measure(&model, until) {
-                Ok(covered) => covered,
-                Err(error) => {
-                    eprintln!("error: {}: {error}", model.name);
-                    return USAGE;
-                }
-            };
-            println!(
-                "{:14} {:>8} {:>8} {:>6.1}%  {:>8} {:>10} {:>8}",
-                covered.model,
-                covered.known,
-                covered.visited,
-                covered.percent(),
-                covered.runs,
-                covered.moments,
-                covered.outside
-            );
-            if let Some(stranger) = covered.stranger {
-                eprintln!("{}: a state that the model does not have: {stranger}", covered.model);
-            }
-        }
-        println!(
-            "states: what the model checker reaches in its scope smoke, up to which worker is which; outside: states of \
-             simulated clusters that are none of these, since the model rounds times and runs some things in one moment."
-        );
-        KEPT
-    }
-}
-
-/// Visits every known-wrong engine and says how soon each was found. Broken if one was not found in time, or if its
-/// story is too long.
-fn museum() -> u8 {
-    println!("{:30} {:>6} {:>8}  {:>4} {:>8} {:>6}  property", "engine", "runs", "CPU s", "acts", "shortest", "ratio");
-    let mut status = KEPT;
-    for entry in subjects::all().into_iter().filter(|entry| entry.defect.is_some()) {
-        let visit = campaign::museum::visit(&entry);
-        let (runs, cpu) = (visit.runs, visit.cpu.as_secs_f64());
-        match &visit.found {
-            None => println!("{:30} {runs:>6} {cpu:>8.2}  not found", visit.name),
-            Some(found) => {
-                let (shortest, ratio) = match found.shortest {
-                    Some((acts, _)) => (acts.to_string(), format!("{:.2}", found.acts as f64 / acts.max(1) as f64)),
-                    None => ("-".to_owned(), "-".to_owned()),
-                };
-                println!(
-                    "{:30} {runs:>6} {cpu:>8.2}  {:>4} {shortest:>8} {ratio:>6}  {} (seed {}, {} faults)",
-                    visit.name, found.acts, found.property, found.seed, found.faults
-                );
-            }
-        }
-        if !visit.is_soon() || !visit.is_short() {
-            status = BROKEN;
-        }
-    }
-    println!(
-        "acts: what clients, workers and the nemesis do until it falls; shortest: the same of the model checker's \
-         shortest story; -: no model of the small scope breaks that property."
-    );
-    status
 }
 
 impl Replay {
