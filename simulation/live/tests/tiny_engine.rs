@@ -105,7 +105,9 @@ fn an_audit_that_is_broken_off_reports_what_it_did_and_leaves_nothing() {
 fn an_audit_that_is_killed_leaves_no_folder() {
     let (out, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut auditor = audit(out.path(), temporary.path());
-    until("the audit never began", || folders(temporary.path()) > 0);
+    let log = || std::fs::read_to_string(out.path().join("log")).unwrap_or_default();
+    until("the audit never began", || log().contains("single faults"));
+    assert_ne!(folders(temporary.path()), 0);
     auditor.kill().unwrap();
     auditor.wait().unwrap();
     until("its folder is left", || folders(temporary.path()) == 0);

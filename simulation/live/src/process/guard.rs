@@ -39,6 +39,12 @@ pub fn guarded(work: impl FnOnce(&Path, Arc<AtomicBool>) -> u8) -> anyhow::Resul
             eprintln!("stopping: what was done is still told; once more ends at once");
         })?;
         set_pdeathsig(Signal::SIGTERM)?;
+        // A guard that was killed before this line is not told of: its name stands in the folder.
+        let named = std::fs::read_to_string(folder.join("guard")).ok().and_then(|text| text.parse().ok());
+        if named != Some(parent_id()) {
+            clean(&folder);
+            return Ok(u8::try_from(ENDED).unwrap_or(u8::MAX));
+        }
         let code = work(&folder, stop);
         clean(&folder);
         return Ok(code);
