@@ -135,7 +135,7 @@ fn look(record: &Record, bounds: Bounds) -> Result<Looked, String> {
             continue;
         }
         looked.states += 1;
-        let resumed = looked.states % bounds.resumed_one_in == 0;
+        let resumed = looked.states.is_multiple_of(bounds.resumed_one_in);
         looked.resumed += usize::from(resumed);
         judge_files(&files, &notes, resumed.then_some(&record.ids)).map_err(|why| {
             let Cut { after, names_kept, fates } = cut;
@@ -214,16 +214,14 @@ pub fn commits_that_are_not_synced_are_found_lost() {
 /// Each kind of sync is ignored by the disk in turn, and all of them, as with `synchronous=OFF`.
 pub fn every_sync_is_needed() {
     let record = Record::of_a_run(false).unwrap();
-    let ignored: [(&str, fn(&str) -> bool); 4] = [
-        ("all", |_| true),
-        ("of the log", |name| name.ends_with("-wal")),
-        ("of the database", |name| name == "store.sqlite"),
-        ("of the folder", str::is_empty),
-    ];
-    for (what, of) in ignored {
+    let is_found = |what: &str, of: fn(&str) -> bool| {
         let found = look(&record.without_syncs(of), IN_TESTS).err();
         assert!(found.is_some(), "syncs ignored: {what}; nobody noticed");
-    }
+    };
+    is_found("all", |_| true);
+    is_found("of the log", |name| name.ends_with("-wal"));
+    is_found("of the database", |name| name == "store.sqlite");
+    is_found("of the folder", str::is_empty);
 }
 
 pub fn campaign() -> Verdict {
