@@ -1,6 +1,7 @@
 //! The command line of `hydra`.
 
 mod commands;
+mod pipe;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -37,8 +38,10 @@ enum Command {
     Bench(commands::bench::Bench),
     /// The engine under load and faults for hours: are memory, file size and open files flat?
     Soak(commands::soak::Soak),
-    /// Executions in an SQLite file: list them, look into them, cancel, retry and resolve them.
+    /// Executions in an SQLite file: list them, look into them, cancel, retry and resolve them, delete those that ended.
     Executions(commands::executions::Executions),
+    /// Whether an engine's SQLite file is what the rules make of its journal of commands.
+    Conform(commands::conform::Conform),
 }
 
 /// `hydra audit adapters/NAME`: an engine as real processes.
@@ -49,14 +52,14 @@ enum Live {
     Audit(hydra_live::cli::Audit),
 }
 
-/// Whether an audit names an adapter rather than a simulated subject.
+/// Whether an audit names an adapter rather than a simulated subject. A path is meant for one even if nothing is there.
 fn names_an_adapter() -> bool {
     let is_one = |name: &String| {
         let folder = Path::new(name.split('@').next().unwrap_or(name));
         let simulated = hydra_simulation::subjects::find(name).is_some();
         let known =
             folder.join("adapter.toml").is_file() || Path::new("adapters").join(folder).join("adapter.toml").is_file();
-        known && !simulated
+        (known || name.starts_with("adapters/")) && !simulated
     };
     let mut arguments = std::env::args().skip(1);
     arguments.next().as_deref() == Some("audit") && arguments.any(|argument| is_one(&argument))
@@ -64,6 +67,7 @@ fn names_an_adapter() -> bool {
 
 fn main() -> ExitCode {
     hydra_live::become_it_if_told();
+    pipe::ends_quietly();
     if names_an_adapter() {
         let Live::Audit(audit) = Live::parse();
         return ExitCode::from(audit.run());
@@ -75,10 +79,14 @@ fn main() -> ExitCode {
         Command::Adapter(adapter) => ExitCode::from(adapter.run()),
         Command::Check(check) => ExitCode::from(check.run()),
         Command::Simulate(simulate) => ExitCode::from(simulate.run()),
-        Command::Replay(replay) => ExitCode::from(replay.run()),
+        Command::Replay(replay) => {
+            let live = hydra_live::cli::replay_if_live(&replay.path, replay.subject.as_deref());
+            ExitCode::from(live.unwrap_or_else(|| replay.run()))
+        }
         Command::Report(report) => ExitCode::from(report.run()),
         Command::Bench(bench) => commands::exit(bench.run()),
         Command::Soak(soak) => commands::exit(soak.run()),
         Command::Executions(executions) => commands::exit(executions.run()),
+        Command::Conform(conform) => commands::exit(conform.run()),
     }
 }

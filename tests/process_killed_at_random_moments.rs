@@ -64,5 +64,8 @@ fn no_promise_is_broken_by_sigkill_at_200_random_moments() {
         kills += here;
         let status = kill_after(demo(folder.path()).spawn().unwrap(), RUN_MAX).expect("the orders do not end");
         assert!(status.success(), "after {kills} kills a promise was broken");
+        let mut conform = Command::new(env!("CARGO_BIN_EXE_hydra"));
+        let output = conform.arg("conform").arg(folder.path().join("orders.sqlite")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     }
 }

@@ -18,6 +18,34 @@ fn every_subcommand_that_it_names_is_there() {
     assert!(named >= 8, "only {named} commands");
 }
 
+/// Each of the longer campaigns is one command, and what it names is there.
+#[test]
+fn the_longer_campaigns_are_commands() {
+    let readme = readme();
+    let section = readme.split("\n## Longer campaigns\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let commands: Vec<_> = section
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| what"))
+        .map(|line| line.trim_end_matches(['`', '|', ' ']).rsplit('`').next().unwrap())
+        .collect();
+    assert!(commands.len() >= 6, "{commands:?}");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifests = ["Cargo.toml", "engine/Cargo.toml", "engine/loom/Cargo.toml"]
+        .map(|manifest| std::fs::read_to_string(root.join(manifest)).unwrap());
+    for command in commands {
+        assert!(command.contains("cargo "), "{command}");
+        if let Some(package) = command.split(" -p ").nth(1).and_then(|rest| rest.split(' ').next()) {
+            let name = format!("name = \"{package}\"");
+            assert!(manifests.iter().any(|manifest| manifest.contains(&name)), "no package {package}");
+        }
+        if let Some(test) = command.split(" --test ").nth(1).and_then(|rest| rest.split(' ').next()) {
+            let there = [format!("tests/{test}.rs"), format!("tests/{test}/main.rs")];
+            assert!(there.iter().any(|file| root.join(file).exists()), "no test {test}");
+        }
+    }
+    assert!(std::fs::read_to_string(root.join(".ci/run")).unwrap().contains("## Longer campaigns"));
+}
+
 #[test]
 fn ci_runs_its_test_command() {
     let readme = readme();

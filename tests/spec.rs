@@ -96,6 +96,27 @@ fn the_map_names_properties_mutants_and_tests_that_are_there() {
     assert_eq!(checked, 12 + 11 + 10, "the audit has 12 findings, 11 fixes, 5 properties and 5 scenarios");
 }
 
+/// README.md's table says of each finding what SPEC.md says, and the command that shows it.
+#[test]
+fn the_readme_maps_each_finding_as_the_specification_does() {
+    let (spec, root) = (spec(), Path::new(env!("CARGO_MANIFEST_DIR")));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let (right, short) = (rows(section(&spec, "### Findings")), rows(section(&readme, "## Findings of the audit")));
+    assert_eq!(short.len(), 12);
+    for (right, short) in right.iter().zip(&short) {
+        let [number, _, _, properties, mutants, test] = right.as_slice() else { panic!("{right:?}") };
+        let [its_number, _, rule, its_properties, its_mutants, its_test, command] = short.as_slice() else {
+            panic!("{short:?}")
+        };
+        assert_eq!((number, properties, mutants), (its_number, its_properties, its_mutants));
+        let file = quoted(test).into_iter().next().unwrap();
+        assert!(its_test.ends_with(&format!("]({file})")), "{its_test} is not {file}");
+        assert!(!rule.is_empty());
+        let shown = command.trim_matches('`').strip_prefix("check --mutant ").unwrap();
+        assert!(quoted(mutants).contains(shown), "`{command}` shows none of {mutants}");
+    }
+}
+
 #[test]
 fn every_finding_of_the_audit_has_a_mutant() {
     for number in 1..=12 {

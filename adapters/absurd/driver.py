@@ -21,7 +21,8 @@ def program(params, ctx):
             ctx.sleep_for(item["sleep"]["id"], item["sleep"]["ms"] / 1000)
             continue
         step = item["step"]["id"]
-        value = ctx.step(step, lambda: hydra.ask(execution, step, saw, other_input=params["other_input"]))
+        key = f"{ctx.task_id}:{step}"
+        value = ctx.step(step, lambda: hydra.ask(execution, step, saw, key=key, other_input=params["other_input"]))
         saw[step] = hydra.seen(value)
     return saw
 
@@ -62,6 +63,8 @@ def client():
 if sys.argv[1] == "worker":
     hydra.ready(VERSION)
     lease = int(os.environ["LEASE_SECONDS"])
-    app.start_worker(worker_id=os.environ["HYDRA_WORKER"], claim_timeout=lease, poll_interval=0.05)
+    concurrency = int(os.environ.get("HYDRA_CONCURRENCY", "1"))
+    worker_id = os.environ["HYDRA_WORKER"]
+    app.start_worker(worker_id=worker_id, claim_timeout=lease, concurrency=concurrency, poll_interval=0.05)
 else:
     client()

@@ -2,11 +2,15 @@
 
 import { createInterface } from "node:readline";
 
-/** The auditor told the body to fail. */
+/** The auditor told the body to fail; a retry may mend it. */
 export class Failed extends Error {}
+
+/** The auditor told the body to fail in a way that no retry can mend. */
+export class FailedFinally extends Failed {}
 
 /** Asks the auditor what this body does, and does it: answers a value, or throws. */
 export async function ask(execution, step, saw, { attempt, key, otherInput = false } = {}) {
+  if (process.env.HYDRA_NO_DOOR) return `${execution}-${step}`; // a benchmark: bodies that do nothing
   const question = { execution, step, saw, attempt, key, other_input: otherInput };
   const reply = await fetch(`${process.env.HYDRA_DOOR}/effect`, {
     method: "POST",
@@ -17,7 +21,7 @@ export async function ask(execution, step, saw, { attempt, key, otherInput = fal
   const told = await reply.json();
   if (told.do === "return") return told.value;
   if (told.do === "unencodable") return 10n; // JSON has no BigInt
-  throw new Failed(told.message);
+  throw new (told.do === "fail-finally" ? FailedFinally : Failed)(told.message);
 }
 
 /** How `saw` says what the workflow had of a step that succeeded. */

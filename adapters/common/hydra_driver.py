@@ -26,6 +26,8 @@ class Unencodable:
 
 def ask(execution, step, saw, attempt=None, key=None, other_input=False):
     """Asks the auditor what this body does, and does it: returns a value, or raises."""
+    if os.environ.get("HYDRA_NO_DOOR"):  # a benchmark: bodies that do nothing
+        return f"{execution}-{step}"
     question = {"execution": execution, "step": step, "saw": saw, "other_input": other_input}
     if attempt is not None:
         question["attempt"] = attempt

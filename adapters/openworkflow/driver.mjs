@@ -1,15 +1,17 @@
-// Drives openworkflow on PostgreSQL: one workflow that interprets every program.
+// Drives openworkflow on PostgreSQL or SQLite: one workflow that interprets every program.
 
 import { readFileSync } from "node:fs";
 import { ask, ready, seen, serve } from "../common/hydra_driver.mjs";
+import { lookPostgres, lookSqlite, openPostgres, openSqlite } from "./stores.mjs";
 
 const modules = `${process.env.INSTALLED}/node_modules`;
 const { OpenWorkflow } = await import(`${modules}/openworkflow/dist/index.js`);
-const { BackendPostgres } = await import(`${modules}/openworkflow/dist/postgres.js`);
-const { default: postgres } = await import(`${modules}/postgres/src/index.js`);
 const { version } = JSON.parse(readFileSync(`${modules}/openworkflow/package.json`));
 
-const backend = await BackendPostgres.connect(process.env.HYDRA_STORE);
+const store = process.env.HYDRA_STORE;
+const isPostgres = store.includes("://");
+const isWorker = process.argv[2] === "worker";
+const backend = await (isPostgres ? openPostgres(modules, store) : openSqlite(modules, store, isWorker));
 
 // The lease is 30 s, hard-coded in the worker: a shorter one is handed to the backend.
 const leaseDurationMs = Number(process.env.LEASE_MS);
@@ -41,22 +43,27 @@ const program = ow.defineWorkflow({ name: "program" }, async ({ input, step }) =
   return saw;
 });
 
-if (process.argv[2] === "worker") {
-  const worker = ow.newWorker({ concurrency: 4 });
+/** SQLite is given no time to wait for another writer: what was refused for that alone is asked again, as a caller would. */
+async function patiently(ask) {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (tries === 50 || !`${error}${error.cause ?? ""}`.includes("database is locked")) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+}
+
+if (isWorker) {
+  const worker = ow.newWorker({ concurrency: Number(process.env.HYDRA_CONCURRENCY ?? 4) });
   await worker.start();
   ready(version);
 } else {
-  const sql = postgres(process.env.HYDRA_STORE, { max: 1, onnotice: () => {} });
-  // By input: the oldest version keeps no idempotency key.
-  const find = async (execution) => {
-    const rows = await sql`
-      select id, status, output, error from openworkflow.workflow_runs
-      where input->'program'->>'id' = ${execution} order by created_at limit 1`;
-    return rows[0];
-  };
+  const { find, completions, content } = await (isPostgres ? lookPostgres(modules, store) : lookSqlite(store));
   await serve(version, {
     start: async ({ program: given, execution, other_input = false }) => {
-      await program.run({ program: given, other_input }, { idempotencyKey: execution });
+      await patiently(() => program.run({ program: given, other_input }, { idempotencyKey: execution }));
     },
     result: async ({ execution }) => {
       const run = await find(execution);
@@ -64,14 +71,15 @@ if (process.argv[2] === "worker") {
       const words = { completed: "succeeded", sleeping: "running", canceled: "cancelled" };
       const status = words[run.status] ?? run.status;
       // Completions of a step: a second one was written by a worker that had lost the execution.
-      const [{ rows }] = await sql`
-        select coalesce(max(n), 0)::int as rows from (
-          select count(*) as n from openworkflow.step_attempts
-          where workflow_run_id = ${run.id} and status in ('completed', 'succeeded') group by step_name) as counted`;
-      return { status, saw: (status === "succeeded" && run.output) || {}, reason: JSON.stringify(run.error), rows };
+      const rows = Math.max(0, ...(await completions(run.id)));
+      // What an ended run consists of: nobody who lost it may add to it, or change it.
+      const stamp = await content(run.id);
+      const saw = (status === "succeeded" && run.output) || {};
+      return { status, stamp, saw, reason: JSON.stringify(run.error), rows };
     },
     cancel: async ({ execution }) => {
-      await backend.cancelWorkflowRun({ workflowRunId: (await find(execution)).id });
+      const run = await find(execution);
+      await patiently(() => backend.cancelWorkflowRun({ workflowRunId: run.id }));
     },
   });
 }

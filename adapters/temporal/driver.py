@@ -21,7 +21,7 @@ TIMEOUT = timedelta(seconds=int(os.environ["ACTIVITY_SECONDS"]))
 @activity.defn
 async def effect(execution: str, step: str, saw: dict, other_input: bool) -> str:
     info = activity.info()
-    key = f"{info.workflow_id}/{info.activity_id}"
+    key = f"{info.workflow_run_id}/{info.activity_id}"
     ask = lambda: hydra.ask(execution, step, saw, attempt=info.attempt, key=key, other_input=other_input)
     try:
         return await asyncio.to_thread(ask)

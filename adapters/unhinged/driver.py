@@ -20,7 +20,8 @@ def program(params, ctx):
             ctx.sleep_for(item["sleep"]["id"], item["sleep"]["ms"] / 1000)
             continue
         step = item["step"]["id"]
-        value = ctx.step(step, lambda: hydra.ask(execution, step, saw, other_input=params["other_input"]))
+        key = f"{ctx.task_id}:{step}"
+        value = ctx.step(step, lambda: hydra.ask(execution, step, saw, key=key, other_input=params["other_input"]))
         saw[step] = hydra.seen(value)
     return saw
 
@@ -64,7 +65,7 @@ if sys.argv[1] == "worker":
     app.start_worker(
         worker_id=os.environ["HYDRA_WORKER"],
         claim_timeout=int(os.environ["LEASE_SECONDS"]),
-        concurrency=4,
+        concurrency=int(os.environ.get("HYDRA_CONCURRENCY", "4")),
         poll_interval=0.05,
     )
 else:

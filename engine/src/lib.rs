@@ -7,10 +7,13 @@
 //! All decisions are made by the pure core, [`hydra_protocol`]; this crate is the shell around it: a [`store`], a
 //! [`Worker`] that drives, a [`Client`] that starts and looks.
 
+mod bell;
 mod client;
 mod codec;
+pub mod conform;
 mod names;
 pub mod store;
+mod sync;
 mod worker;
 mod workflow;
 

@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use harness::{begin, claim, finish, settle, start};
-use hydra_engine::store::{ClaimRequest, ListFilter, SqliteStore, Store};
+use hydra_engine::conform;
+use hydra_engine::store::{ClaimRequest, ListFilter, SqliteEvidence, SqliteOptions, SqliteStore, Store, StoreOptions};
 use hydra_protocol::{Ending, Kind, Reply, Settlement, Span, Status};
 
 const EXECUTIONS: usize = 300;
@@ -62,7 +63,8 @@ async fn processes_on_one_file_share_the_work_and_survive_each_other() {
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.db");
-    let store = SqliteStore::open(&path).unwrap();
+    let options = SqliteOptions { journal: true, ..SqliteOptions::at(&path) };
+    let store = options.open(StoreOptions::default()).unwrap();
     let names: Vec<_> = (0..EXECUTIONS).map(|number| format!("o-{number}")).collect();
     // However often its workers are killed or too slow on this machine, nothing ends for that.
     let patient = |name: &String| {
@@ -107,6 +109,10 @@ async fn processes_on_one_file_share_the_work_and_survive_each_other() {
     }
     assert!(workers.len() >= 2, "the work was shared: {workers:?}");
     store.close().await;
+    // Whatever the processes did, in whatever order they came and whenever they were killed, is what the rules say.
+    let report = conform::check(&mut SqliteEvidence::open(&path).unwrap()).unwrap();
+    assert_eq!(report.departures, []);
+    assert_eq!((report.verdict(), report.executions), (conform::Verdict::Conforms, EXECUTIONS as u64));
     let file = rusqlite::Connection::open(&path).unwrap();
     let check: String = file.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(check, "ok");

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use hydra_protocol::{Protocol, Reference};
-use hydra_simulation::campaign::{self, Case, Plan, Seeds};
+use hydra_simulation::campaign::{self, Case, Cpu, Plan, Seeds};
 use hydra_simulation::cluster::{Cluster, Config, Run, Watch};
 use hydra_simulation::workload::{Item, Program, Shape, Step, StepKind, Workload};
 use hydra_simulation::{nemesis, oracle, subjects};
@@ -20,25 +20,7 @@ fn main() {
     generated();
     large();
     judging();
-    museum();
-}
-
-/// Time on the processor: what else runs on the machine is no affair of ours.
-#[derive(Clone, Copy)]
-struct Cpu(Duration);
-
-impl Cpu {
-    fn now() -> Self {
-        // Nanoseconds on the processor, by the kernel's count; elsewhere than on Linux, by the clock.
-        let kernel = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
-        let spent = kernel.and_then(|text| text.split_whitespace().next()?.parse().ok());
-        let clock = || std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-        Cpu(spent.map_or_else(clock, Duration::from_nanos))
-    }
-
-    fn elapsed(self) -> Duration {
-        Self::now().0.saturating_sub(self.0)
-    }
+    engine();
 }
 
 fn say(what: &str, runs: u64, steps: u64, took: Duration) {
@@ -82,14 +64,7 @@ fn fixed<P: Protocol + ?Sized>(what: &str, rules: &P, faults: bool) {
 /// What a campaign does: another workload and other faults with every seed.
 fn generated() {
     let entry = subjects::find("reference").expect("the reference is always there");
-    let plan = Plan {
-        seeds: Seeds::Range(0, RUNS),
-        part: 1,
-        of: 1,
-        workers: Vec::new(),
-        check_determinism: false,
-        broken_max: 1,
-    };
+    let plan = plan();
     let started = Cpu::now();
     let outcome = campaign::run(&entry, &plan, |_| {});
     say("A campaign, workloads generated", outcome.runs, outcome.tally.steps, started.elapsed());
@@ -99,6 +74,11 @@ fn generated() {
         outcome.broken,
         outcome.tally.missed()
     );
+    let mut why: Vec<_> = outcome.strange.iter().collect();
+    why.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    for (why, count) in why.into_iter().take(5) {
+        println!("    {count:>6} for: {why}");
+    }
 }
 
 /// A crowd: what one run costs when it is large.
@@ -135,23 +115,22 @@ fn judging() {
     println!("A history in words: {:.0} us; judged by the oracle: {:.0} us", each(words), each(judged));
 }
 
-/// How soon each known-wrong engine is found.
-fn museum() {
-    println!("Mutants, runs until found:");
-    for entry in subjects::all().into_iter().filter(|entry| entry.defect.is_some()) {
-        let plan = Plan {
-            seeds: Seeds::Range(0, 10_000),
-            part: 1,
-            of: 1,
-            workers: Vec::new(),
-            check_determinism: false,
-            broken_max: 1,
-        };
+/// The engine itself: its workers, its store, under virtual time.
+fn engine() {
+    for (name, runs) in [("engine", 200), ("engine-on-memory", 200)] {
+        let entry = subjects::find(name).expect("the engine is always there");
+        let plan = Plan { seeds: Seeds::Range(0, runs), broken_max: 1, ..plan() };
         let started = Cpu::now();
         let outcome = campaign::run(&entry, &plan, |_| {});
-        let took = started.elapsed();
-        let fell: Vec<&str> = outcome.fell.keys().map(|property| property.id()).collect();
-        let found = if fell.is_empty() { "not found".to_owned() } else { fell.join(", ") };
-        println!("  {:30} {:>6} runs  {:>6.2} s  {found}", entry.name, outcome.runs, took.as_secs_f64());
+        say(
+            &format!("The {name}, generated workloads, every run judged"),
+            outcome.runs,
+            outcome.tally.steps,
+            started.elapsed(),
+        );
     }
+}
+
+fn plan() -> Plan {
+    Plan { seeds: Seeds::Range(0, RUNS), part: 1, of: 1, workers: Vec::new(), check_determinism: false, broken_max: 1 }
 }

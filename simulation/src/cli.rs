@@ -7,8 +7,9 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{HumanCount, ProgressBar, ProgressStyle};
 
-use crate::campaign::{self, Case, FILE, Failure, Outcome, Plan, Seeds, Summary};
+use crate::campaign::{self, Case, FILE, Failure, Known, Outcome, Plan, Seeds, Summary};
 use crate::cluster::WORKERS_MAX;
+use crate::coverage::{self, Until};
 use crate::subjects;
 
 /// Everything that was promised was kept.
@@ -60,6 +61,12 @@ pub struct Simulate {
     /// Do every run twice and compare.
     #[arg(long)]
     pub check_determinism: bool,
+    /// Every known-wrong engine of the museum instead: how soon each is found, and how short its story is.
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "for", "shard", "workers", "check_determinism"])]
+    pub museum: bool,
+    /// How much of what the model checker knows simulated runs visit: the model's states, on a scope that it exhausts.
+    #[arg(long, conflicts_with_all = ["seed", "museum", "shard", "workers", "check_determinism"])]
+    pub coverage: bool,
     /// End at so many broken runs.
     #[arg(long, default_value_t = BROKEN_MAX)]
     pub broken_max: u64,
@@ -119,6 +126,12 @@ fn duration(text: &str) -> Result<Duration, String> {
 impl Simulate {
     /// Runs the campaign and says how it went. The result is the exit status.
     pub fn run(&self) -> u8 {
+        if self.museum {
+            return museum();
+        }
+        if self.coverage {
+            return self.cover();
+        }
         let Some(entry) = subjects::find(&self.subject) else {
             eprintln!("error: no subject is called {:?}; the subjects are:", self.subject);
             for entry in subjects::all() {
@@ -166,11 +179,18 @@ impl Simulate {
     fn conclude(&self, entry: &subjects::Entry, outcome: &Outcome) -> u8 {
         let mut summary = Summary::of(outcome);
         let out = self.out.clone();
+        let known = (!summary.broken.is_empty()).then(|| Known::of(entry.name)).flatten();
         for broken in &mut summary.broken {
             let case = Case::of_seed(broken.seed, &self.workers);
             let command = format!("hydra simulate --subject {} --seed {}", entry.name, broken.seed);
-            let Some(failure) = Failure::of(entry, &case, broken.property, &command) else { continue };
+            let Some(mut failure) = Failure::of(entry, &case, broken.property, &command) else { continue };
+            if let Some(known) = &known {
+                failure.compare(known);
+            }
             println!("{}\n", failure.told.counterexample);
+            if let Some(shortest) = &failure.told.shortest {
+                println!("The shortest known: {shortest}\n");
+            }
             if let Some(out) = &out {
                 match campaign::keep(&failure, entry, out, option_env!("HYDRA_COMMIT")) {
                     Ok(files) => {
@@ -195,6 +215,83 @@ impl Simulate {
         }
         status
     }
+}
+
+/// Runs after which little more is visited.
+const COVERAGE_RUNS: u64 = 50_000;
+
+impl Simulate {
+    /// Says how much of the model's states simulated runs visit.
+    fn cover(&self) -> u8 {
+        let until = match (self.seeds, self.r#for) {
+            (Some((first, last)), _) => Until::Runs(last - first),
+            (None, Some(time)) => Until::Time(time),
+            (None, None) => Until::Runs(COVERAGE_RUNS),
+        };
+        println!(
+            "{:14} {:>8} {:>8} {:>7}  {:>8} {:>10} {:>8}",
+            "model", "states", "visited", "", "runs", "moments", "outside"
+        );
+        for model in coverage::models() {
+            let covered = match coverage::measure(&model, until) {
+                Ok(covered) => covered,
+                Err(error) => {
+                    eprintln!("error: {}: {error}", model.name);
+                    return USAGE;
+                }
+            };
+            println!(
+                "{:14} {:>8} {:>8} {:>6.1}%  {:>8} {:>10} {:>8}",
+                covered.model,
+                covered.known,
+                covered.visited,
+                covered.percent(),
+                covered.runs,
+                covered.moments,
+                covered.outside
+            );
+            if let Some(stranger) = covered.stranger {
+                eprintln!("{}: a state that the model does not have: {stranger}", covered.model);
+            }
+        }
+        println!(
+            "states: what the model checker reaches in its scope smoke, up to which worker is which; outside: states of \
+             simulated clusters that are none of these, since the model rounds times and runs some things in one moment."
+        );
+        KEPT
+    }
+}
+
+/// Visits every known-wrong engine and says how soon each was found. Broken if one was not found in time, or if its
+/// story is too long.
+fn museum() -> u8 {
+    println!("{:30} {:>6} {:>8}  {:>4} {:>8} {:>6}  property", "engine", "runs", "CPU s", "acts", "shortest", "ratio");
+    let mut status = KEPT;
+    for entry in subjects::all().into_iter().filter(|entry| entry.defect.is_some()) {
+        let visit = campaign::museum::visit(&entry);
+        let (runs, cpu) = (visit.runs, visit.cpu.as_secs_f64());
+        match &visit.found {
+            None => println!("{:30} {runs:>6} {cpu:>8.2}  not found", visit.name),
+            Some(found) => {
+                let (shortest, ratio) = match found.shortest {
+                    Some((acts, _)) => (acts.to_string(), format!("{:.2}", found.acts as f64 / acts.max(1) as f64)),
+                    None => ("-".to_owned(), "-".to_owned()),
+                };
+                println!(
+                    "{:30} {runs:>6} {cpu:>8.2}  {:>4} {shortest:>8} {ratio:>6}  {} (seed {}, {} faults)",
+                    visit.name, found.acts, found.property, found.seed, found.faults
+                );
+            }
+        }
+        if !visit.is_soon() || !visit.is_short() {
+            status = BROKEN;
+        }
+    }
+    println!(
+        "acts: what clients, workers and the nemesis do until it falls; shortest: the same of the model checker's \
+         shortest story; -: no model of the small scope breaks that property."
+    );
+    status
 }
 
 impl Replay {

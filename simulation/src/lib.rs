@@ -9,7 +9,9 @@
 
 pub mod campaign;
 pub mod cli;
+mod clock;
 pub mod cluster;
+pub mod coverage;
 pub mod history;
 pub mod nemesis;
 pub mod oracle;

@@ -151,6 +151,8 @@ fn the_exit_status_says_how_it_went() {
                 out,
                 json: None,
                 check_determinism: true,
+                museum: false,
+                coverage: false,
                 broken_max: 1,
             }
             .run()

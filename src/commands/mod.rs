@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod bench;
+pub mod conform;
 pub mod demo;
 pub mod executions;
 pub mod soak;

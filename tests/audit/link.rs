@@ -7,10 +7,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use hydra_engine::protocol::Time;
 use hydra_engine::store::{
-    Answer, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
+    Answer, Bell, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
     HeartbeatRequest, Heartbeats, HistoryView, ListFilter, Store, StoreError, Transact,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// What happens to a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,11 +131,11 @@ impl Store for Link {
         self.store.list(filter)
     }
 
-    fn due_changed(&self) -> Arc<Notify> {
+    fn due_changed(&self) -> Arc<Bell> {
         self.store.due_changed()
     }
 
-    fn ended(&self) -> Arc<Notify> {
+    fn ended(&self) -> Arc<Bell> {
         self.store.ended()
     }
 

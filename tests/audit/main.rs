@@ -1,9 +1,13 @@
 //! The audit's own list: its five correctness properties and its five failure scenarios, each a file by that name.
 //!
-//! Each runs through the real engine, on every store, under a controlled clock; and each is run again under rules that
-//! are known to be wrong, and must notice.
+//! Each runs through the real engine, on every store (PostgreSQL with `--features postgres`), under a controlled clock;
+//! and each is run again under rules that are known to be wrong, or on a store that is, and must notice. Where the store
+//! keeps a journal, that is replayed through the rules besides.
 
+mod broken;
 mod link;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod stage;
 
 mod p1_steps_execute_exactly_once_even_with_worker_crashes;

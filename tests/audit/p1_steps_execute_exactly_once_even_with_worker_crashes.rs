@@ -3,7 +3,8 @@
 use hydra_engine::store::Value;
 use hydra_engine::{BoxError, Context, RetryPolicy, StepError};
 
-use crate::stage::{Dice, Stage, Verdict, expect, holds, ms, notices};
+use crate::broken::How;
+use crate::stage::{Dice, Stage, Verdict, expect, holds, ms, notices, notices_stores};
 
 async fn scenario(stage: Stage) -> Verdict {
     let receiver = stage.receiver.clone();
@@ -94,4 +95,9 @@ fn holds_on_every_store() {
 #[test]
 fn notices_what_breaks_it() {
     notices(&["key-per-attempt", "step-id-mismatch", "at-most-once-runs-again"], scenario);
+}
+
+#[test]
+fn notices_a_store_that_breaks_it() {
+    notices_stores(&[How::BodyOutsideTransaction], scenario);
 }

@@ -3,7 +3,8 @@
 use hydra_engine::protocol::{Command, Ending, Failure, Kind, Rejection, Reply, Settlement, Span, StepNo};
 use hydra_engine::store::{ClaimRequest, CommandRequest, HeartbeatRequest, Payload, StepRef, Target};
 
-use crate::stage::{LEASE, Stage, Verdict, expect, holds, ms, notices};
+use crate::broken::How;
+use crate::stage::{LEASE, Stage, Verdict, expect, holds, ms, notices, notices_stores, records};
 
 /// A claims, begins and is paused past its lease; B claims. Then A goes on as if nothing had happened: it settles, beats
 /// and finishes. Only then does B get to the step.
@@ -60,4 +61,14 @@ fn holds_on_every_store() {
 #[test]
 fn notices_what_breaks_it() {
     notices(&["zombie-settles", "any-heartbeat-renews", "epoch-never-raised", "status-outside-the-lease"], scenario);
+}
+
+#[test]
+fn notices_a_store_that_breaks_it() {
+    notices_stores(&[How::UnguardedUpdate, How::StaleReads], scenario);
+}
+
+#[test]
+fn its_journal_shows_it() {
+    records(&["zombie-settles", "any-heartbeat-renews", "epoch-never-raised", "status-outside-the-lease"], scenario);
 }

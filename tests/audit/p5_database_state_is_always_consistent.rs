@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use hydra_engine::protocol::invariants;
+use hydra_engine::protocol::{Command, Kind, Settlement, Span, StepNo, invariants};
+use hydra_engine::store::{ClaimRequest, CommandRequest, Payload, StepRef, Target};
 use hydra_engine::{BoxError, Context, RetryPolicy};
 
+use crate::broken::How;
 use crate::link::{Fate, Link};
-use crate::stage::{Dice, Stage, Verdict, expect, holds, ms, notices};
+use crate::stage::{Dice, On, Stage, Verdict, expect, holds, ms, notices, notices_stores, play};
 
 async fn check(stage: &Stage) -> Verdict {
     let client = stage.client();
@@ -92,4 +94,37 @@ fn holds_on_every_store() {
 #[test]
 fn notices_what_breaks_it() {
     notices(&["cancel-leaves-steps-open", "order-is-lost"], scenario);
+}
+
+#[test]
+fn notices_a_store_that_breaks_it() {
+    notices_stores(&[How::TornTransaction], scenario);
+}
+
+/// A step is begun and settled; then a late duplicate of its beginning arrives.
+async fn begun_twice(stage: Stage) -> Verdict {
+    stage.client().start("w", "w", &()).await.map_err(|error| error.to_string())?;
+    let (worker, namespace, workflows) = ("A".into(), "default".into(), vec!["w".to_owned()].into());
+    let request = ClaimRequest { worker, namespace, workflows, limit: 1, lease: Span::from_millis(6_000) };
+    let claimed = stage.store.claim(request).await.map_err(|error| error.to_string())?.claimed.remove(0);
+    let ask = |command| {
+        let payload = Payload { value: Some(b"1".to_vec()), ..Payload::default() };
+        let step = Some(StepRef { no: StepNo(1), name: "s".into() });
+        stage.store.command(CommandRequest { target: Target::Key(claimed.key), step, command, payload })
+    };
+    let begin = Command::Begin { epoch: claimed.epoch, kind: Kind::Keyed, attempt: 1, attempts_max: 3 };
+    let settle = Command::Settle { epoch: claimed.epoch, attempt: 1, settlement: Settlement::Succeeded };
+    for command in [begin, settle, begin] {
+        // Refused by a rule or by the database: either will do.
+        let _ = ask(command).await;
+    }
+    check(&stage).await
+}
+
+#[test]
+fn the_unique_key_keeps_out_what_a_rule_lets_in() {
+    let wrong = hydra_model::museum::find("no-unique-step").unwrap().rules;
+    assert_eq!(play(wrong, On::Memory, &begun_twice), Ok(()));
+    assert_eq!(play(wrong, On::Sqlite, &begun_twice), Ok(()));
+    assert!(play(wrong, On::Broken(How::NoUniqueKey), &begun_twice).is_err());
 }

@@ -3,9 +3,14 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use hydra_engine::conform;
 use hydra_engine::protocol::{Protocol, Reference, Time};
-use hydra_engine::store::{Inline, MemoryStore, SqliteOptions, Store, StoreOptions, Synchronous, TokioClock};
+use hydra_engine::store::{
+    Inline, MemoryBackend, SqliteEvidence, SqliteOptions, Store, StoreError, StoreOptions, Synchronous, TokioClock,
+};
 use hydra_engine::{Attempt, Client, Worker, WorkerBuilder};
+
+use crate::broken::{Broken, How};
 
 /// Whether the scenario's promise was kept, and if not, what was seen.
 pub type Verdict = Result<(), String>;
@@ -18,9 +23,18 @@ const HANGS: Duration = Duration::from_secs(3_600);
 pub enum On {
     Memory,
     Sqlite,
+    #[cfg(feature = "postgres")]
+    Postgres,
+    /// In memory, and broken.
+    Broken(How),
 }
 
-pub const STORES: [On; 2] = [On::Memory, On::Sqlite];
+pub const STORES: &[On] = &[
+    On::Memory,
+    On::Sqlite,
+    #[cfg(feature = "postgres")]
+    On::Postgres,
+];
 
 /// One scenario's world.
 #[derive(Clone)]
@@ -45,15 +59,16 @@ impl Stage {
     }
 }
 
-/// Holds under the right rules, on every store.
+/// Holds under the right rules, on every store; and where the store keeps a journal, it did what the rules say.
 pub fn holds<F, Fut>(scenario: F)
 where
     F: Fn(Stage) -> Fut,
     Fut: Future<Output = Verdict>,
 {
-    for on in STORES {
-        if let Err(seen) = play(&Reference, on, &scenario) {
-            panic!("on {on:?}: {seen}");
+    for &on in STORES {
+        let (seen, recorded) = perform(&Reference, on, &scenario);
+        if let Err(wrong) = seen.and(recorded) {
+            panic!("on {on:?}: {wrong}");
         }
     }
 }
@@ -66,14 +81,51 @@ where
 {
     for name in mutants {
         let mutant = hydra_model::museum::find(name).unwrap_or_else(|| panic!("no mutant {name}"));
-        for on in STORES {
+        for &on in STORES {
             let verdict = play(mutant.rules, on, &scenario);
             assert!(verdict.is_err(), "{name} went unnoticed on {on:?}");
         }
     }
 }
 
-fn play<F, Fut>(rules: &'static (dyn Protocol + Sync), on: On, scenario: &F) -> Verdict
+/// Is noticed on each of these stores that are broken, under the right rules.
+pub fn notices_stores<F, Fut>(broken: &[How], scenario: F)
+where
+    F: Fn(Stage) -> Fut,
+    Fut: Future<Output = Verdict>,
+{
+    for &how in broken {
+        let verdict = play(&Reference, On::Broken(how), &scenario);
+        assert!(verdict.is_err(), "a store went unnoticed: {how:?}");
+    }
+}
+
+/// The verdict under these rules, on this store.
+pub fn play<F, Fut>(rules: &'static (dyn Protocol + Sync), on: On, scenario: &F) -> Verdict
+where
+    F: Fn(Stage) -> Fut,
+    Fut: Future<Output = Verdict>,
+{
+    perform(rules, on, scenario).0
+}
+
+/// By what its journal says each of these rules of the museum is found out, on every store that keeps one.
+pub fn records<F, Fut>(mutants: &[&str], scenario: F)
+where
+    F: Fn(Stage) -> Fut,
+    Fut: Future<Output = Verdict>,
+{
+    for name in mutants {
+        let mutant = hydra_model::museum::find(name).unwrap_or_else(|| panic!("no mutant {name}"));
+        for on in [On::Memory, On::Sqlite] {
+            let (_, recorded) = perform(mutant.rules, on, &scenario);
+            assert!(recorded.is_err(), "the journal of {name} conforms on {on:?}");
+        }
+    }
+}
+
+/// What the scenario saw, and what the store's own record says, if it keeps one.
+fn perform<F, Fut>(rules: &'static (dyn Protocol + Sync), on: On, scenario: &F) -> (Verdict, Verdict)
 where
     F: Fn(Stage) -> Fut,
     Fut: Future<Output = Verdict>,
@@ -83,19 +135,40 @@ where
         let clock = Arc::new(TokioClock::starting_at(Time::from_millis(1_000_000)));
         let options = StoreOptions { rules, clock, ..StoreOptions::default() };
         let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.sqlite");
+        let in_memory = Arc::new(Inline::over(MemoryBackend::with_journal(), options.clone()));
         let store: Arc<dyn Store> = match on {
-            On::Memory => Arc::new(MemoryStore::with(options)),
+            On::Memory => in_memory.clone(),
             On::Sqlite => {
-                let file = SqliteOptions {
-                    synchronous: Synchronous::Normal,
-                    ..SqliteOptions::at(folder.path().join("audit.sqlite"))
-                };
+                let file =
+                    SqliteOptions { synchronous: Synchronous::Normal, journal: true, ..SqliteOptions::at(&path) };
                 Arc::new(Inline::over(file.open_backend().unwrap(), options))
             }
+            #[cfg(feature = "postgres")]
+            On::Postgres => Arc::new(crate::postgres::open(options)),
+            On::Broken(how) => Arc::new(Inline::over(Broken::over(MemoryBackend::default(), how), options)),
         };
         let stage = Stage { store, receiver: Receiver::default(), rules };
-        tokio::time::timeout(HANGS, scenario(stage)).await.unwrap_or_else(|_| Err("it never ends".to_owned()))
+        let played = tokio::time::timeout(HANGS, scenario(stage)).await;
+        let seen = played.unwrap_or_else(|_| Err("it never ends".to_owned()));
+        let recorded = match on {
+            On::Memory => conforms(in_memory.with_backend(conform::check).await),
+            On::Sqlite => conforms(SqliteEvidence::open(&path).and_then(|mut evidence| conform::check(&mut evidence))),
+            #[cfg(feature = "postgres")]
+            On::Postgres => Ok(()),
+            On::Broken(_) => Ok(()),
+        };
+        (seen, recorded)
     })
+}
+
+/// The store's own record says that it did what the rules say.
+fn conforms(report: Result<conform::Report, StoreError>) -> Verdict {
+    let report = report.map_err(|error| error.to_string())?;
+    match report.verdict() {
+        conform::Verdict::Conforms => Ok(()),
+        verdict => Err(format!("by its journal: {verdict:?}: {:?}", report.departures.first())),
+    }
 }
 
 /// Receives the effects of steps: one for each idempotency key, as a bank would.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hydra_live::process::seen::{Moment, Seen};
-use hydra_live::process::trace::{Act, Trace};
+use hydra_live::process::trace::{Act, NextTrigger, Trace};
 use hydra_live::process::{Process, Program};
 use tempfile::TempDir;
 
@@ -116,7 +116,8 @@ impl Stage {
             anchor: Box::new(String::new),
             door: 0,
             store: Vec::new(),
-            trigger: None,
+            postgres: false,
+            trigger: NextTrigger::default(),
             counts: Arc::default(),
             watch: Some(Box::new(watch)),
         };

@@ -39,6 +39,10 @@ pub async fn ask(
     other_input: bool,
     saw: &BTreeMap<String, serde_json::Value>,
 ) -> Result<Told, BoxError> {
+    if std::env::var_os("HYDRA_NO_DOOR").is_some() {
+        // A benchmark: bodies that do nothing.
+        return Ok(Told::Return { value: format!("{execution}-{step}") });
+    }
     let door = std::env::var("HYDRA_DOOR")?;
     let (host, path) = door.strip_prefix("http://").and_then(|rest| rest.split_once('/')).ok_or("no HYDRA_DOOR")?;
     let body = serde_json::to_string(&Ask {

@@ -45,6 +45,7 @@ async fn worker() -> anyhow::Result<()> {
     let mut builder = Worker::builder(store()?)
         .name(std::env::var("HYDRA_WORKER")?)
         .workflow("program", workflow::interpret)
+        .concurrency(std::env::var("HYDRA_CONCURRENCY").ok().and_then(|value| value.parse().ok()).unwrap_or(256))
         .lease(setting("HYDRA_LEASE_MS", 2_000))
         .poll_interval(setting("HYDRA_POLL_MS", 50));
     if is_as_audited() {

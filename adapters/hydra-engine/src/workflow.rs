@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::{join_all, select_all};
 use hydra_engine::{BoxError, Context, RetryPolicy, StepError, StepFailure};
 use hydra_simulation::workload::{Item, Program, Step, StepKind};
 use serde::ser::Error as _;
@@ -45,18 +46,29 @@ pub async fn interpret(ctx: Context, input: Input) -> Result<Saw, BoxError> {
                 let steps = item.steps().iter().map(|step| run(&ctx, step, &input, saw.clone()));
                 // All are made before any is awaited, so that they are numbered in the order of the program.
                 for (step, outcome) in item.steps().iter().zip(join_all(steps.collect::<Vec<_>>()).await) {
-                    let seen = match outcome {
-                        Ok(Result_(value, _)) => json!({ "value": value }),
-                        Err(StepError::InDoubt { .. }) if step.caught => json!("in-doubt"),
-                        Err(_) if step.caught => json!("failed"),
-                        Err(error) => return Err(error.into()),
-                    };
-                    saw.insert(step.id.to_string(), seen);
+                    saw.insert(step.id.to_string(), seen(step, outcome)?);
+                }
+            }
+            Item::Race(race) => {
+                let steps = race.steps.iter().map(|step| run(&ctx, step, &input, saw.clone()).map(Some).boxed());
+                let sleep = race.sleep.iter().map(|sleep| ctx.sleep(Duration::from_millis(sleep.ms)));
+                let (won, at, _) = select_all(steps.chain(sleep.map(|timer| timer.map(|()| None).boxed()))).await;
+                if let Some(outcome) = won {
+                    saw.insert(race.steps[at].id.to_string(), seen(&race.steps[at], outcome)?);
                 }
             }
         }
     }
     Ok(saw)
+}
+
+fn seen(step: &Step, outcome: Result<Result_, StepError>) -> Result<Value, BoxError> {
+    match outcome {
+        Ok(Result_(value, _)) => Ok(json!({ "value": value })),
+        Err(StepError::InDoubt { .. }) if step.caught => Ok(json!("in-doubt")),
+        Err(_) if step.caught => Ok(json!("failed")),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn run(

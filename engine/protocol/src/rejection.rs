@@ -76,6 +76,8 @@ pub enum Rejection {
         /// The order of the last step to settle.
         last: u32,
     },
+    /// The step's attempts cannot rise further, so an operator cannot grant another.
+    AttemptsExhausted,
     /// No attempt of a step of this kind can end this way.
     IllegalSettlement(Kind),
     /// A worker may not end an execution this way.
@@ -119,6 +121,7 @@ impl fmt::Display for Rejection {
             Self::Superseded { order, last } => {
                 write!(f, "{} later steps were settled after this one", last.saturating_sub(*order))
             }
+            Self::AttemptsExhausted => f.write_str("its last step was attempted 4,294,967,295 times"),
             Self::IllegalSettlement(kind) => write!(f, "no attempt of a {kind:?} step ends this way"),
             Self::IllegalEnding(ending) => write!(f, "a worker cannot end an execution as {ending:?}"),
         }

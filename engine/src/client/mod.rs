@@ -2,6 +2,7 @@
 
 mod error;
 mod start;
+mod wait;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use hydra_protocol::{Command, Ending, Outcome, Reply, Status, StepNo, Verdict};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
+use wait::Waited;
 
 pub use error::{ClientError, ResultError};
 pub use start::{Start, Started};
@@ -17,12 +19,12 @@ pub use start::{Start, Started};
 use crate::codec;
 use crate::names;
 use crate::store::{
-    Answer, CommandRequest, ExecutionId, ExecutionView, HistoryView, ListFilter, Payload, StepRef, Store, StoreError,
-    Target,
+    Answer, CommandRequest, Ended, ExecutionId, ExecutionView, HistoryView, ListFilter, Payload, PruneRequest, StepRef,
+    Store, StoreError, Target,
 };
 
-/// How often to look whether an execution has ended, when another process drives it.
-const RESULT_POLL: Duration = Duration::from_millis(100);
+/// Executions looked at in one transaction: commands of others wait for it, a few milliseconds.
+const PRUNE_BATCH: usize = 500;
 /// How often, and for how long, a client asks again whose answer was lost.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 const ASK_FOR: Duration = Duration::from_secs(10);
@@ -54,38 +56,29 @@ impl Client {
 
     /// Waits until the execution has ended, and answers what its workflow returned.
     pub async fn result<T: DeserializeOwned>(&self, id: &str) -> Result<T, ResultError> {
-        let view = self.ended(id).await?;
-        let error = view.error.unwrap_or_default();
-        match view.row.status {
-            Status::Ended(Ending::Succeeded) => {
-                codec::decode(&view.output.unwrap_or_default()).map_err(ResultError::Undecodable)
-            }
-            Status::Ended(Ending::Failed(failure)) => Err(ResultError::Failed { failure, error }),
-            Status::Ended(Ending::Cancelled) => Err(ResultError::Cancelled),
-            Status::Ready { .. } | Status::Leased { .. } => Err(ResultError::Undecodable("it has not ended".into())),
+        let Ended { ending, output, error } = match self.wait(id).await? {
+            Waited::Told(ended) => ended,
+            Waited::Read(ExecutionView { row, output, error, .. }) => match row.status {
+                Status::Ended(ending) => Ended { ending, output, error },
+                Status::Ready { .. } | Status::Leased { .. } => {
+                    return Err(ResultError::Undecodable("it has not ended".into()));
+                }
+            },
+        };
+        match ending {
+            Ending::Succeeded => codec::decode(&output.unwrap_or_default()).map_err(ResultError::Undecodable),
+            Ending::Failed(failure) => Err(ResultError::Failed { failure, error: error.unwrap_or_default() }),
+            Ending::Cancelled => Err(ResultError::Cancelled),
         }
     }
 
     /// Waits until the execution has ended, however it did.
     pub async fn ended(&self, id: &str) -> Result<ExecutionView, ClientError> {
-        let mut watch = None;
         loop {
-            match self.get(id).await {
-                Ok(Some(view)) if view.row.is_ended() => return Ok(view),
-                // Looked at once more with the watch in place, so that an end in between is not missed.
-                Ok(Some(view)) if watch.is_none() => {
-                    watch = Some(self.store.watch_ending(view.key));
-                    continue;
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => return Err(ClientError::Unknown(self.id(id)?)),
-                Err(ClientError::Store(error)) if error.is_passing() => {}
-                Err(error) => return Err(error),
-            }
-            // One that ends through this store's handle wakes us; in another process, it is noticed at the next look.
-            match &watch {
-                Some(watch) => drop(tokio::time::timeout(RESULT_POLL, watch.ended()).await),
-                None => tokio::time::sleep(RESULT_POLL).await,
+            // Told of its end, and looked at again: unless somebody has opened it again since.
+            match self.wait(id).await? {
+                Waited::Read(view) => return Ok(view),
+                Waited::Told(_) => {}
             }
         }
     }
@@ -106,6 +99,23 @@ impl Client {
     /// Executions of this namespace that match, newest first.
     pub async fn list(&self, filter: ListFilter) -> Result<Vec<ExecutionView>, ClientError> {
         Ok(self.store.list(ListFilter { namespace: Some(self.namespace.to_string()), ..filter }).await?)
+    }
+
+    /// Deletes the executions of this namespace that ended longer ago than that, with their steps and results, a batch at
+    /// a time; answers how many. Never one that has not ended. A start under a deleted id begins anew.
+    pub async fn prune(&self, older_than: Duration) -> Result<usize, ClientError> {
+        let ended_before = self.store.now() - codec::span(older_than);
+        let namespace = Some(self.namespace.to_string());
+        let mut request = PruneRequest { namespace, ended_before, after: None, limit: PRUNE_BATCH };
+        let mut deleted = 0;
+        loop {
+            let pruned = self.store.prune(request.clone()).await?;
+            deleted += pruned.deleted;
+            match pruned.next {
+                Some(next) => request.after = Some(next),
+                None => return Ok(deleted),
+            }
+        }
     }
 
     /// Cancels the execution: at once, whoever drives it. Bodies that run are cancelled as soon as their worker hears

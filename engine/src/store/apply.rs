@@ -7,8 +7,8 @@ use hydra_protocol::{
 };
 
 use super::backend::{EngineRows, ExecutionResult, ExecutionUpdate, Field, NewExecution, NewStep, StepUpdate};
-use super::signals::Effects;
-use super::{Answer, CommandRequest, ExecutionKey, StoreError, Target};
+use super::signals::{Effects, Ended};
+use super::{Answer, CommandRequest, ExecutionKey, StoreError, Target, journal};
 
 /// The rules that a store goes by.
 pub type Rules = &'static dyn Protocol;
@@ -50,11 +50,33 @@ impl<B: EngineRows> Tx<'_, B> {
 
     /// Loads the rows that a command is about, and lets the core decide.
     pub fn decide(&mut self, request: &CommandRequest) -> Result<Decided, StoreError> {
-        let found = self.backend.find(&request.target)?;
-        self.decide_on(request, found)
+        let (target, step) = (&request.target, request.step.as_ref().map(|step| step.no));
+        match (request.command, step) {
+            (
+                Command::Begin { .. }
+                | Command::Settle { .. }
+                | Command::Sleep { .. }
+                | Command::Fire { .. }
+                | Command::Resolve { .. },
+                Some(no),
+            ) => {
+                let found = self.backend.find_with_step(target, no)?;
+                let rows = Rows {
+                    execution: found.map(|found| found.row),
+                    step: found.and_then(|found| found.step),
+                    ..Rows::default()
+                };
+                self.judge(request, found.map(|found| found.key), rows, step)
+            }
+            _ => {
+                let found = self.backend.find(target)?;
+                self.decide_on(request, found)
+            }
+        }
     }
 
-    /// The same, with the execution's row loaded already.
+    /// The same for a command that is about no step, or about the one that settled last, with the execution's row loaded
+    /// already.
     pub fn decide_on(
         &mut self,
         request: &CommandRequest,
@@ -62,36 +84,31 @@ impl<B: EngineRows> Tx<'_, B> {
     ) -> Result<Decided, StoreError> {
         let mut rows = Rows { execution: found.map(|(_, row)| row), ..Rows::default() };
         let mut step = request.step.as_ref().map(|step| step.no);
-        if let Some((key, row)) = found {
-            match request.command {
-                Command::Start { .. } => {
-                    let workflow = request.payload.workflow.as_deref().unwrap_or_default();
-                    let input = request.payload.value.as_deref().unwrap_or_default();
-                    rows.same_input = self.backend.same_input(key, workflow, input)?;
-                }
-                Command::Retry { .. } => {
-                    let last = self.last_settled(key, &row)?;
-                    step = last.map(|(no, _)| no);
-                    rows.step = last.map(|(_, row)| row);
-                }
-                Command::Begin { .. }
-                | Command::Settle { .. }
-                | Command::Sleep { .. }
-                | Command::Fire { .. }
-                | Command::Resolve { .. } => {
-                    if let Some(no) = step {
-                        rows.step = self.backend.find_step(key, &row, no)?;
-                    }
-                }
-                Command::Claim { .. }
-                | Command::Heartbeat { .. }
-                | Command::Release { .. }
-                | Command::Finish { .. }
-                | Command::Cancel => {}
+        match (request.command, found) {
+            (Command::Start { .. }, Some((key, _))) => {
+                let workflow = request.payload.workflow.as_deref().unwrap_or_default();
+                let input = request.payload.value.as_deref().unwrap_or_default();
+                rows.same_input = self.backend.same_input(key, workflow, input)?;
             }
+            (Command::Retry { .. }, Some((key, row))) => {
+                let last = self.last_settled(key, &row)?;
+                step = last.map(|(no, _)| no);
+                rows.step = last.map(|(_, row)| row);
+            }
+            _ => {}
         }
+        self.judge(request, found.map(|(key, _)| key), rows, step)
+    }
+
+    fn judge(
+        &self,
+        request: &CommandRequest,
+        key: Option<ExecutionKey>,
+        rows: Rows,
+        step: Option<StepNo>,
+    ) -> Result<Decided, StoreError> {
         let corrupt = |what: invariants::Broken| StoreError::Corrupt {
-            row: row_name(&request.target, found.map(|(key, _)| key), step),
+            row: row_name(&request.target, key, step),
             what: what.to_string(),
         };
         invariants::check_rows(&rows).map_err(corrupt)?;
@@ -99,30 +116,42 @@ impl<B: EngineRows> Tx<'_, B> {
         if let Ok(commit) = &decision {
             invariants::check_commit(&rows, commit).map_err(corrupt)?;
         }
-        Ok(Decided { key: found.map(|(key, _)| key), rows, step, decision })
+        Ok(Decided { key, rows, step, decision })
     }
 
-    /// Writes what was decided. `worker` is who claims.
+    /// Writes what was decided, and records it where a journal is kept. `worker` is who claims.
     pub fn apply(
         &mut self,
         request: &CommandRequest,
         worker: Option<&str>,
         decided: Decided,
     ) -> Result<Answer, StoreError> {
+        let (answer, key) = self.write(request, worker, decided)?;
+        if self.backend.keeps_journal() {
+            self.backend.record(&journal::entry(request, key, self.now, answer.decision).encode())?;
+        }
+        Ok(answer)
+    }
+
+    /// The answer, and the execution that it is about: found or made.
+    fn write(
+        &mut self,
+        request: &CommandRequest,
+        worker: Option<&str>,
+        decided: Decided,
+    ) -> Result<(Answer, Option<ExecutionKey>), StoreError> {
         let mut answer = Answer { decision: Ok(Reply::Started), value: None, error: None, now: self.now };
         let commit = match decided.decision {
             Ok(commit) => commit,
             Err(rejection) => {
                 answer.decision = Err(rejection);
-                return Ok(answer);
+                return Ok((answer, decided.key));
             }
         };
         answer.decision = Ok(commit.reply);
         let Some(key) = decided.key else {
-            if let Some(row) = &commit.execution {
-                self.insert_execution(request, row)?;
-            }
-            return Ok(answer);
+            let new = commit.execution.map(|row| self.insert_execution(request, &row)).transpose()?;
+            return Ok((answer, new));
         };
         if let (Reply::Settled { .. }, None, Some(no)) = (commit.reply, commit.step, decided.step) {
             let checkpoint = self.backend.checkpoint(key, no)?;
@@ -137,14 +166,14 @@ impl<B: EngineRows> Tx<'_, B> {
             self.update_execution(request, worker, key, &before, after)?;
         }
         if let (Some(write), Some(no)) = (&commit.step, decided.step) {
-            self.write_step(request, key, no, write)?;
+            self.write_step(request, key, no, decided.rows.step.as_ref(), write)?;
         }
         for (no, step) in open {
             let row = step.abandoned();
             let (output, error, settled_at) = (None, Field::Keep, None);
-            self.backend.update_step(StepUpdate { key, no, row: &row, output, error, settled_at })?;
+            self.backend.update_step(StepUpdate { key, no, before: &step, row: &row, output, error, settled_at })?;
         }
-        Ok(answer)
+        Ok((answer, Some(key)))
     }
 
     fn last_settled(&mut self, key: ExecutionKey, row: &Execution) -> Result<Option<(StepNo, Step)>, StoreError> {
@@ -160,11 +189,11 @@ impl<B: EngineRows> Tx<'_, B> {
         }
     }
 
-    fn insert_execution(&mut self, request: &CommandRequest, row: &Execution) -> Result<(), StoreError> {
+    fn insert_execution(&mut self, request: &CommandRequest, row: &Execution) -> Result<ExecutionKey, StoreError> {
         let Target::Id(id) = &request.target else {
             return Err(StoreError::Refused("an execution is started by its id".into()));
         };
-        self.backend.insert_execution(NewExecution {
+        let key = self.backend.insert_execution(NewExecution {
             id,
             workflow: request.payload.workflow.as_deref().unwrap_or_default(),
             input: request.payload.value.as_deref().unwrap_or_default(),
@@ -172,7 +201,7 @@ impl<B: EngineRows> Tx<'_, B> {
             started_at: self.now,
         })?;
         self.effects.due_changed = true;
-        Ok(())
+        Ok(key)
     }
 
     fn update_execution(
@@ -214,7 +243,13 @@ impl<B: EngineRows> Tx<'_, B> {
         }
         match after.status {
             Status::Ready { .. } => self.effects.due_changed = true,
-            Status::Ended(_) => self.effects.ended.push(key),
+            Status::Ended(ending) => {
+                let (output, error) = match result {
+                    Field::Set(result) => (result.output, result.error),
+                    Field::Keep => (None, None),
+                };
+                self.effects.ended.push((key, Ended::small(ending, output, error)));
+            }
             Status::Leased { .. } => {}
         }
         Ok(())
@@ -225,6 +260,7 @@ impl<B: EngineRows> Tx<'_, B> {
         request: &CommandRequest,
         key: ExecutionKey,
         no: StepNo,
+        before: Option<&Step>,
         write: &StepWrite,
     ) -> Result<(), StoreError> {
         let now = self.now;
@@ -252,7 +288,8 @@ impl<B: EngineRows> Tx<'_, B> {
             | StepState::Abandoned { .. } => (None, Field::Keep),
         };
         let settled_at = row.settled().map(|_| now);
-        self.backend.update_step(StepUpdate { key, no, row, output, error, settled_at })
+        let before = before.unwrap_or(row);
+        self.backend.update_step(StepUpdate { key, no, before, row, output, error, settled_at })
     }
 }
 

@@ -17,6 +17,11 @@ pub trait Reads: Send + 'static {
     /// See [`super::Store::execution`].
     fn view(&mut self, id: &ExecutionId) -> Result<Option<ExecutionView>, StoreError>;
 
+    /// Several of [`Reads::view`], each with its own answer: for less than one by one, where a look has a price of its own.
+    fn views(&mut self, ids: &[&ExecutionId]) -> Vec<Result<Option<ExecutionView>, StoreError>> {
+        ids.iter().map(|id| self.view(id)).collect()
+    }
+
     /// See [`super::Store::history`]: the steps by number. None if there is no such execution.
     fn steps(&mut self, key: ExecutionKey) -> Result<Vec<StepView>, StoreError>;
 
@@ -42,6 +47,13 @@ pub trait EngineRows {
 
     /// A step's row.
     fn find_step(&mut self, key: ExecutionKey, owner: &Execution, no: StepNo) -> Result<Option<Step>, StoreError>;
+
+    /// The execution's row and the row of one of its steps: what most commands are decided over.
+    fn find_with_step(&mut self, target: &Target, no: StepNo) -> Result<Option<WithStep>, StoreError> {
+        let Some((key, row)) = self.find(target)? else { return Ok(None) };
+        let step = self.find_step(key, &row, no)?;
+        Ok(Some(WithStep { key, row, step }))
+    }
 
     /// The step that settled as the `order`-th.
     fn find_settled(
@@ -83,6 +95,16 @@ pub trait EngineRows {
 
     /// Writes down when that ended.
     fn end_lease(&mut self, key: ExecutionKey, epoch: Epoch, at: Time) -> Result<(), StoreError>;
+
+    /// Whether every decided command is to be recorded: see [`crate::conform`].
+    fn keeps_journal(&self) -> bool {
+        false
+    }
+
+    /// Appends an entry to the journal of commands.
+    fn record(&mut self, _entry: &[u8]) -> Result<(), StoreError> {
+        Err(StoreError::Refused("this store keeps no journal of commands".into()))
+    }
 }
 
 /// One connection that writes.
@@ -130,6 +152,23 @@ pub trait Backend: Reads + EngineRows {
     /// The earliest due time of a workflow's executions, of those later than `after` if it is given.
     fn next_due(&mut self, namespace: &str, workflow: &str, after: Option<Time>) -> Result<Option<Time>, StoreError>;
 
+    // ---- Forgetting what has ended --------------------------------------------------------------------------------
+
+    /// Executions in the order of their keys, after this one, at most `limit`; but never the one with the highest key,
+    /// which must stay where the next key is counted from it: (1) A ends W, whose key is 7, and sends its last settlement
+    /// again; (2) W is deleted; (3) a new execution gets key 7 and is claimed, epoch 1; (4) A's late copy, for key 7 and
+    /// epoch 1, arrives.
+    fn aged(&mut self, after: Option<ExecutionKey>, limit: usize) -> Result<Vec<Aged>, StoreError> {
+        let _ = (after, limit);
+        Err(StoreError::Refused("this backend deletes nothing".into()))
+    }
+
+    /// Deletes an execution with all that belongs to it. An error if its row is not `row` any more.
+    fn delete_execution(&mut self, key: ExecutionKey, row: &Execution) -> Result<(), StoreError> {
+        let _ = (key, row);
+        Err(StoreError::Refused("this backend deletes nothing".into()))
+    }
+
     // ---- The user's own tables ------------------------------------------------------------------------------------
 
     /// Interrupts statements of the user's that still run at this moment; none: never. To be set around a body.
@@ -164,6 +203,32 @@ pub struct Candidate {
     pub due_at: Time,
     /// Which.
     pub key: ExecutionKey,
+}
+
+/// An execution that may be old enough to be deleted.
+#[derive(Clone, Debug)]
+pub struct Aged {
+    /// Which.
+    pub key: ExecutionKey,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its row; or why it cannot be read.
+    pub row: Result<Execution, StoreError>,
+    /// When it was started.
+    pub started_at: Time,
+    /// When it ended.
+    pub ended_at: Option<Time>,
+}
+
+/// What [`EngineRows::find_with_step`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WithStep {
+    /// Which execution.
+    pub key: ExecutionKey,
+    /// Its row.
+    pub row: Execution,
+    /// The step's, if there is one.
+    pub step: Option<Step>,
 }
 
 /// A step's payload.
@@ -253,6 +318,8 @@ pub struct StepUpdate<'a> {
     pub key: ExecutionKey,
     /// Its number.
     pub no: StepNo,
+    /// Its row as it was read.
+    pub before: &'a Step,
     /// Its row.
     pub row: &'a Step,
     /// Its output; none if it did not succeed.

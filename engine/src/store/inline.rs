@@ -11,10 +11,11 @@ use super::apply::Tx;
 use super::backend::Backend;
 use super::signals::{Effects, Signals};
 use super::{
-    Answer, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
-    HeartbeatRequest, Heartbeats, HistoryView, ListFilter, Store, StoreError, StoreOptions, Transact, Transaction,
-    Value, check,
+    Answer, ClaimRequest, Claims, CommandRequest, EndingMark, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
+    HeartbeatRequest, Heartbeats, HistoryView, ListFilter, PruneRequest, Pruned, Store, StoreError, StoreOptions,
+    Transact, Transaction, Value, check,
 };
+use crate::bell::Bell;
 
 /// Executes each request when it is asked, on the calling task, under a lock, in a transaction of its own. No thread,
 /// no timer unless a body is waited for: the same calls in the same order do the same.
@@ -186,20 +187,32 @@ impl<B: Backend> Store for Inline<B> {
         Box::pin(async move { self.0.lock().await.backend.list(&filter) })
     }
 
+    fn prune(&self, request: PruneRequest) -> BoxFuture<'_, Result<Pruned, StoreError>> {
+        Box::pin(async move { self.0.transaction(|tx| tx.prune(&request)).await })
+    }
+
     fn payload_max(&self) -> usize {
         self.0.options.payload_bytes_max
     }
 
-    fn due_changed(&self) -> Arc<Notify> {
+    fn due_changed(&self) -> Arc<Bell> {
         Arc::clone(&self.0.signals.due_changed)
     }
 
-    fn ended(&self) -> Arc<Notify> {
+    fn ended(&self) -> Arc<Bell> {
         Arc::clone(&self.0.signals.ended)
     }
 
     fn watch_ending(&self, key: ExecutionKey) -> EndingWatch {
         self.0.signals.endings.watch(key)
+    }
+
+    fn ending_mark(&self) -> Option<EndingMark> {
+        Some(self.0.signals.endings.mark())
+    }
+
+    fn watch_ending_since(&self, key: ExecutionKey, mark: EndingMark) -> EndingWatch {
+        self.0.signals.endings.watch_since(key, mark)
     }
 
     fn now(&self) -> Time {

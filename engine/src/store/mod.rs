@@ -16,17 +16,20 @@ mod clock;
 mod error;
 mod group_commit;
 mod inline;
+mod journal;
 mod leases;
 mod memory;
 mod options;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod prune;
 mod signals;
 mod sql_error;
 mod sqlite;
 mod types;
 mod user_sql;
 
+pub use crate::bell::{Bell, Rung};
 pub use apply::Rules;
 pub use clock::{Clock, ManualClock, SystemClock, TokioClock};
 pub use error::StoreError;
@@ -36,15 +39,14 @@ pub use memory::{MemoryBackend, MemoryStore};
 pub use options::StoreOptions;
 #[cfg(feature = "postgres")]
 pub use postgres::{PostgresOptions, PostgresStore};
-pub use signals::EndingWatch;
-pub use sqlite::{SqliteBackend, SqliteOptions, SqliteReader, SqliteStore, Synchronous};
+pub use signals::{Ended, EndingMark, EndingWatch};
+pub use sqlite::{SqliteBackend, SqliteEvidence, SqliteOptions, SqliteReader, SqliteStore, Synchronous};
 pub use types::*;
 
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use hydra_protocol::Time;
-use tokio::sync::Notify;
 
 /// Largest payload of a store that is not told otherwise, in bytes.
 pub const PAYLOAD_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -73,16 +75,37 @@ pub trait Store: Send + Sync + 'static {
     /// Executions that match, newest first.
     fn list(&self, filter: ListFilter) -> BoxFuture<'_, Result<Vec<ExecutionView>, StoreError>>;
 
-    /// Notified whenever a commit through *this handle* made an execution claimable or moved a due time.
-    fn due_changed(&self) -> Arc<Notify>;
+    /// Rings whenever a commit through *this handle* made an execution claimable or moved a due time.
+    fn due_changed(&self) -> Arc<Bell>;
 
-    /// Notified (`notify_waiters`) whenever a commit through *this handle* ended an execution.
-    fn ended(&self) -> Arc<Notify>;
+    /// Rings whenever a commit through *this handle* ended an execution.
+    fn ended(&self) -> Arc<Bell>;
 
     /// Watches for the end of one execution by a commit through *this handle*, from this call on. Make the watch, look
     /// whether the execution has ended already, then wait. Unlike with [`Store::ended`], nobody is woken for another
     /// one's end: with a thousand clients waiting, each ending would have them all read a row.
     fn watch_ending(&self, key: ExecutionKey) -> EndingWatch;
+
+    /// A moment from which on [`Store::watch_ending_since`] misses nothing. None: this store remembers no endings; make
+    /// the watch, and look again.
+    fn ending_mark(&self) -> Option<EndingMark> {
+        None
+    }
+
+    /// The same as [`Store::watch_ending`], but from the mark on: take the mark, look whether the execution has ended,
+    /// and make the watch if it has not. It need not be looked at twice.
+    fn watch_ending_since(&self, key: ExecutionKey, _mark: EndingMark) -> EndingWatch {
+        self.watch_ending(key)
+    }
+
+    /// Deletes executions that ended long ago, with their steps, payloads and leases, in the order in which they were
+    /// started: one batch, in one transaction. Never one that has not ended. The last one started may stay.
+    ///
+    /// A start under the id of a deleted execution begins anew.
+    fn prune(&self, request: PruneRequest) -> BoxFuture<'_, Result<Pruned, StoreError>> {
+        let _ = request;
+        Box::pin(async { Err(StoreError::Refused("this store deletes nothing".into())) })
+    }
 
     /// The store's clock.
     fn now(&self) -> Time;

@@ -244,6 +244,28 @@ impl ListFilter {
     }
 }
 
+/// What to forget.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PruneRequest {
+    /// Only of this namespace.
+    pub namespace: Option<String>,
+    /// Only what ended before this time of the store's clock.
+    pub ended_before: Time,
+    /// Where the batch before came to.
+    pub after: Option<ExecutionKey>,
+    /// How many executions to look at, at most: what one transaction deletes is bounded. At least one.
+    pub limit: usize,
+}
+
+/// What one batch of forgetting did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pruned {
+    /// Executions that are gone.
+    pub deleted: usize,
+    /// Where to go on; none: there is nothing more that is old enough.
+    pub next: Option<ExecutionKey>,
+}
+
 /// A value that goes into a statement or comes out of a query, on every store.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {

@@ -118,10 +118,8 @@ impl Pump {
             if *draining.borrow() {
                 break;
             }
-            // Enabled before the claim looks: a start that comes in between is not missed.
-            let notified = due_changed.notified();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
+            // Noted before the claim looks: a start that comes in between is not missed.
+            let rings = due_changed.rings();
             let limit = self.slots.available_permits().min(CLAIM_MAX);
             let wait = if limit == 0 { None } else { Some(self.claim(limit, &mut drives).await) };
             // `biased`, here and wherever else something is waited for: the order of the branches decides when several are
@@ -132,7 +130,7 @@ impl Pump {
                 Some(wait) => tokio::select! {
                     biased;
                     () = tokio::time::sleep(wait) => {}
-                    () = notified => {}
+                    () = due_changed.rung_since(rings) => {}
                     _ = draining.changed() => {}
                 },
                 // Full: until a drive is done.
@@ -174,7 +172,7 @@ impl Pump {
                 // More than asked for: left alone, it comes back when its lease ends.
                 break;
             };
-            let mut lease = self.leases.hold(claimed.key, claimed.epoch, sent_at, claimed.lease);
+            let lease = self.leases.hold(claimed.key, claimed.epoch, sent_at, claimed.lease);
             let shop = self.shop.clone();
             let execution = info_span!("execution", id = %claimed.id, epoch = claimed.epoch.0);
             drives.spawn(

@@ -8,5 +8,6 @@ mod bodies;
 mod commits;
 mod crashes;
 mod opening;
+mod processes;
 mod proxy;
 mod shared;

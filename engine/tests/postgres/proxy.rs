@@ -4,8 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Condvar, Mutex};
 
 /// When a connection is cut, once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +22,23 @@ pub enum Cut {
 pub struct Proxy {
     pub port: u16,
     cut: Arc<Mutex<Cut>>,
+    /// Whether nothing passes, and the condition for waiting until it does.
+    held: Arc<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    held: Mutex<bool>,
+    released: Condvar,
+}
+
+impl Held {
+    fn wait(&self) {
+        let mut held = self.held.lock().unwrap();
+        while *held {
+            held = self.released.wait(held).unwrap();
+        }
+    }
 }
 
 impl Proxy {
@@ -32,13 +48,22 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let cut = Arc::new(Mutex::new(Cut::Never));
         let shared = Arc::clone(&cut);
+        let held = Arc::<Held>::default();
+        let holding = Arc::clone(&held);
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
+                holding.wait();
                 let Ok(server) = UnixStream::connect(&socket) else { continue };
-                relay(client, server, Arc::clone(&shared));
+                relay(client, server, Arc::clone(&shared), Arc::clone(&holding));
             }
         });
-        Proxy { port, cut }
+        Proxy { port, cut, held }
+    }
+
+    /// Holds all that comes from either side, as a network does that is cut in two; or lets it go on its way.
+    pub fn hold(&self, held: bool) {
+        *self.held.held.lock().unwrap() = held;
+        self.held.released.notify_all();
     }
 
     /// Cuts the next connection that comes to that moment.
@@ -52,14 +77,16 @@ impl Proxy {
     }
 }
 
-fn relay(mut client: TcpStream, mut server: UnixStream, cut: Arc<Mutex<Cut>>) {
+fn relay(mut client: TcpStream, mut server: UnixStream, cut: Arc<Mutex<Cut>>, held: Arc<Held>) {
     let (mut to_client, mut from_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
     // Of this connection alone: the answer that never arrives.
     let silent = Arc::new(Mutex::new(false));
     let deaf = Arc::clone(&silent);
+    let held_back = Arc::clone(&held);
     std::thread::spawn(move || {
         let mut buffer = [0; 65_536];
         while let Ok(read @ 1..) = from_server.read(&mut buffer) {
+            held_back.wait();
             if *deaf.lock().unwrap() || to_client.write_all(&buffer[..read]).is_err() {
                 break;
             }
@@ -69,6 +96,7 @@ fn relay(mut client: TcpStream, mut server: UnixStream, cut: Arc<Mutex<Cut>>) {
     std::thread::spawn(move || {
         let mut buffer = [0; 65_536];
         while let Ok(read @ 1..) = client.read(&mut buffer) {
+            held.wait();
             let sent = &buffer[..read];
             let says = |word: &[u8]| sent.windows(word.len()).any(|there| there == word);
             let mut at = cut.lock().unwrap();

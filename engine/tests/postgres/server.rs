@@ -161,9 +161,11 @@ fn with_database(url: &str, name: &str) -> String {
     query.map_or_else(|| format!("{host}/{name}"), |query| format!("{host}/{name}?{query}"))
 }
 
-/// Starts the server under a shell that waits for the end of its input: of this value, or of this process.
+/// Starts the server under a shell that waits for the end of its input: of this value, or of this process. It ignores the
+/// signals that a terminal or a supervisor sends to the whole group: this process dies of them, the input ends, and the
+/// shell is the one left to put the server down and the folder away.
 fn spawn(folder: &Path, settings: &[String]) -> Child {
-    let script = "postgres=$1; folder=$2; shift 2\n\
+    let script = "trap '' TERM INT HUP; postgres=$1; folder=$2; shift 2\n\
                   \"$postgres\" -D \"$folder/data\" -k \"$folder\" \"$@\" >\"$folder/log\" 2>&1 </dev/null & pid=$!\n\
                   read -r word; kill -INT $pid 2>/dev/null; wait $pid\n\
                   [ \"$word\" = keep ] || rm -rf \"$folder\"";

@@ -5,6 +5,7 @@ mod executions;
 mod harness;
 mod leases;
 mod requests;
+mod retention;
 mod steps;
 mod transactions;
 mod wrong;
@@ -75,6 +76,11 @@ judge! {
         a_statement_that_takes_too_long_is_interrupted
         a_body_cannot_undo_what_others_commanded
         a_body_that_commits_too_large_a_value_is_undone;
+    retention:
+        what_ended_long_ago_is_deleted_and_nothing_else
+        deleting_goes_on_where_the_batch_before_came_to
+        a_key_is_never_given_again
+        a_start_under_a_deleted_id_begins_anew;
     requests:
         odd_names_are_refused
         a_request_that_lacks_something_is_refused

@@ -7,7 +7,7 @@ use hydra_protocol::{
 };
 
 /// The core over rows in maps: what every store must be equal to.
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Model {
     pub executions: BTreeMap<i64, (u8, u8, Execution)>,
     pub steps: BTreeMap<(i64, u32), Step>,

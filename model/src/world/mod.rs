@@ -11,6 +11,7 @@
 pub mod action;
 pub mod bounds;
 pub mod clock;
+pub mod compose;
 pub mod drive;
 mod enabled;
 pub(crate) mod goals;

@@ -36,6 +36,8 @@ pub struct Site {
     pub target: &'static str,
     /// The door that was passed last, or `start`.
     pub anchor: String,
+    /// What is asked or locked, where that can be read: `update-workflow_status-3fa2`.
+    pub request: Option<String>,
 }
 
 /// A place.
@@ -53,7 +55,7 @@ pub fn call_name(number: u64) -> Option<&'static str> {
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-const CALLS: [(&str, u64); 17] = {
+const CALLS: [(&str, u64); 18] = {
     use nix::libc;
     [
         ("read", libc::SYS_read as u64),
@@ -73,6 +75,7 @@ const CALLS: [(&str, u64); 17] = {
         ("sync_file_range", libc::SYS_sync_file_range as u64),
         ("ftruncate", libc::SYS_ftruncate as u64),
         ("fallocate", libc::SYS_fallocate as u64),
+        ("fcntl", libc::SYS_fcntl as u64),
     ]
 };
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
@@ -87,6 +90,11 @@ impl Site {
         matches!(self.call, "read" | "readv" | "recvfrom" | "recvmsg")
     }
 
+    /// Whether it takes a lock: a transaction of SQLite begins there.
+    pub fn locks(&self) -> bool {
+        self.call == "fcntl"
+    }
+
     /// Whether it goes over a connection.
     pub fn is_network(&self) -> bool {
         matches!(self.target, "store" | "net")
@@ -95,7 +103,11 @@ impl Site {
 
 impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}", self.call, self.target, self.anchor)
+        write!(f, "{}.{}.{}", self.call, self.target, self.anchor)?;
+        match &self.request {
+            Some(request) => write!(f, ":{request}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -130,7 +142,11 @@ impl Place {
         let (call, target, anchor) = (parts.next()?, parts.next()?, parts.next()?);
         let call = CALLS.iter().find(|(name, _)| *name == call)?.0;
         let target = TARGETS.into_iter().find(|known| *known == target)?;
-        Some(Place::Call(Site { call, target, anchor: anchor.to_owned() }, boundary.nth))
+        let (anchor, request) = match anchor.rsplit_once(':') {
+            Some((anchor, request)) => (anchor, Some(request.to_owned())),
+            None => (anchor, None),
+        };
+        Some(Place::Call(Site { call, target, anchor: anchor.to_owned(), request }, boundary.nth))
     }
 }
 
@@ -141,8 +157,9 @@ mod tests {
     #[test]
     fn a_place_parses_back() {
         let step = Name::new("2a.x").unwrap();
-        let site = Site { call: "pwrite64", target: "wal", anchor: Door::After.anchor(&step) };
-        for place in [Place::Door(Door::After, step.clone(), 3), Place::Call(site, 12)] {
+        let site = Site { call: "pwrite64", target: "wal", anchor: Door::After.anchor(&step), request: None };
+        let asks = Site { call: "sendto", request: Some("update-runs-3fa2".to_owned()), ..site.clone() };
+        for place in [Place::Door(Door::After, step.clone(), 3), Place::Call(site, 12), Place::Call(asks, 1)] {
             let boundary = place.to_boundary().unwrap();
             assert_eq!(Place::of_boundary(&boundary), Some(place));
         }

@@ -41,6 +41,12 @@ pub struct Audit {
     /// No new run after so many seconds [default: 110 with --quick, else 1380].
     #[arg(long, value_name = "SECONDS")]
     time: Option<u64>,
+    /// What random schedules are drawn from.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Random schedules for so many seconds, after the plan [default: none with --quick, else what time is left].
+    #[arg(long = "for", value_name = "SECONDS")]
+    randomly: Option<u64>,
     /// Runs one schedule of an earlier audit again and says what fell.
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
@@ -83,7 +89,13 @@ impl Audit {
         let adapter = Subject::find(&self.adapter)?;
         install::install(&adapter, |step| eprintln!("installing {}: {step}", adapter.subject()))?;
         let time = self.time.unwrap_or(if self.quick { 110 } else { 1_380 });
-        let options = Options { quick: self.quick, jobs: usize::from(self.jobs), time: Duration::from_secs(time) };
+        let options = Options {
+            quick: self.quick,
+            jobs: usize::from(self.jobs),
+            time: Duration::from_secs(time),
+            seed: self.seed,
+            randomly: self.randomly.map(Duration::from_secs),
+        };
         let audited = audit::audit(adapter, folder, &options, stop)?;
         let (written, report) = output::write(&audited, &options, &self.out).context("the report cannot be written")?;
         table::write(&self.out)?;
@@ -98,33 +110,55 @@ impl Audit {
 
     fn replay(&self, folder: &Path) -> anyhow::Result<u8> {
         let file = self.replay.as_ref().context("no schedule")?;
-        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-        let schedule: Schedule = text.parse().with_context(|| file.display().to_string())?;
-        let scenario = Scenario::of_schedule(&file.display().to_string(), &schedule)?;
-        let adapter = Subject::find(&self.adapter)?;
-        install::install(&adapter, |step| eprintln!("installing {}: {step}", adapter.subject()))?;
-        let world = World::new(adapter, folder)?;
-        let mut fell = 0;
-        for time in 1..=self.times {
-            let outcome = scenario::run(&world, &scenario)?;
-            let judgements = oracle::judge(&outcome.history, &world.adapter.contract);
-            let struck = if outcome.struck || scenario.strike.is_none() { "" } else { " (the place was not reached)" };
-            println!("{} of {}{struck}: {} records", time, self.times, outcome.history.records.len());
-            fell += u16::from(judgements.broken().next().is_some());
-            for judgement in &judgements.judgements {
-                let promised = matches!(judgement.verdict, Verdict::Broken { .. });
-                for finding in judgement.verdict.findings() {
-                    let heading = if promised { "BROKEN" } else { "not promised" };
-                    println!("  {heading} {}: {}", finding.property, finding.explanation);
-                }
-            }
-            if std::env::var_os("HYDRA_SHOW_HISTORY").is_some() {
-                print!("{}", outcome.history.to_text());
+        replay(&self.adapter, &read(file)?, &file.display().to_string(), self.times, folder)
+    }
+}
+
+fn read(file: &Path) -> anyhow::Result<Schedule> {
+    let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+    text.parse().with_context(|| file.display().to_string())
+}
+
+/// The exit code of replaying a schedule of real processes, on the engine that it names or on another; nothing if it is
+/// not one.
+pub fn replay_if_live(path: &Path, subject: Option<&str>) -> Option<u8> {
+    let schedule = read(path).ok()?;
+    let named = scenario::live_subject(&schedule)?;
+    let subject = subject.unwrap_or(&named);
+    Some(guarded(|folder, _| replay(subject, &schedule, &path.display().to_string(), 1, folder)))
+}
+
+fn replay(subject: &str, schedule: &Schedule, name: &str, times: u16, folder: &Path) -> anyhow::Result<u8> {
+    let scenario = Scenario::of_schedule(name, schedule)?;
+    let adapter = Subject::find(subject)?;
+    install::install(&adapter, |step| eprintln!("installing {}: {step}", adapter.subject()))?;
+    let world = World::new(adapter, folder)?;
+    let (mut fell, mut struck) = (0, 0);
+    for time in 1..=times {
+        let outcome = scenario::run(&world, &scenario)?;
+        let judgements = oracle::judge(&outcome.history, &world.adapter.contract);
+        let missed = scenario.strikes.len() - outcome.struck;
+        let missed = if missed == 0 { String::new() } else { format!(" ({missed} of its places were not reached)") };
+        println!("{time} of {times}{missed}: {} records", outcome.history.records.len());
+        struck += u16::from(missed.is_empty());
+        fell += u16::from(judgements.broken().next().is_some());
+        for judgement in &judgements.judgements {
+            let promised = matches!(judgement.verdict, Verdict::Broken { .. });
+            for finding in judgement.verdict.findings() {
+                let heading = if promised { "BROKEN" } else { "not promised" };
+                println!("  {heading} {}: {}", finding.property, finding.explanation);
             }
         }
-        println!("A promise fell in {fell} of {} replays.", self.times);
-        Ok(if fell > 0 { BROKEN } else { KEPT })
+        if std::env::var_os("HYDRA_SHOW_HISTORY").is_some() {
+            print!("{}", outcome.history.to_text());
+        }
     }
+    println!("A promise fell in {fell} of {times} replays.");
+    Ok(match (fell, struck) {
+        (0, 0) => INCOMPLETE,
+        (0, _) => KEPT,
+        _ => BROKEN,
+    })
 }
 
 impl Adapter {
@@ -135,7 +169,7 @@ impl Adapter {
             What::New { folder, language } => match new::write(&folder, language) {
                 Ok(files) => {
                     println!(
-                        "{} written: {}. Next: hydra adapter check {}",
+                        "{} written: {}. Fill in the places marked ENGINE (adapters/README.md says what each does), then: hydra adapter check {}",
                         folder.display(),
                         files.join(", "),
                         folder.display()

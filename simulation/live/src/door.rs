@@ -88,21 +88,25 @@ impl OpenDoor {
     }
 }
 
+/// Reads a question: who asks is in the path, what is asked in the body. An error says what is wrong with it.
+pub fn question(worker: &str, life: u32, body: &str) -> Result<Ask, String> {
+    let Effect { execution, step, attempt, key, epoch, other_input, saw } = serde_json::from_str(body)
+        .map_err(|error| format!("POST /effect was sent what is no question: {error}: {}", crate::cut(body, 300)))?;
+    let worker = Name::new(worker).map_err(|error| format!("POST /effect was sent by nobody: {error}"))?;
+    Ok(Ask { worker, life, step: StepName { execution, step }, attempt, key, epoch, other_input, saw })
+}
+
 async fn effect(
     State(observer): State<Observer>,
     Path((worker, life)): Path<(String, u32)>,
     body: String,
 ) -> Result<Json<Reply>, (StatusCode, String)> {
     let refused = |code, why: String| (code, why);
-    let ask: Effect = serde_json::from_str(&body).map_err(|error| {
-        let why = format!("POST /effect was sent what is no question: {error}: {}", crate::cut(&body, 300));
+    let ask = question(&worker, life, &body).map_err(|why| {
         observer.problem(why.clone());
         refused(StatusCode::BAD_REQUEST, why)
     })?;
-    let worker = Name::new(&worker).map_err(|error| refused(StatusCode::BAD_REQUEST, error.to_string()))?;
-    let Effect { execution, step, attempt, key, epoch, other_input, saw } = ask;
-    let step = StepName { execution, step };
-    let visit = observer.enter(Ask { worker, life, step, attempt, key, epoch, other_input, saw }).map_err(|why| {
+    let visit = observer.enter(ask).map_err(|why| {
         if why.contains("no program") {
             observer.problem(why.clone());
         }

@@ -2,6 +2,7 @@
 //!
 //! It uses the simulator's workloads, schedules, history, oracle and report; only the world is real.
 //! - [`adapter`]: one folder for each engine, with what it promises and how it is driven;
+//! - [`talk`]: JSON lines with its workers and clients;
 //! - [`observer`] and [`door`]: what every step body is asked and told, and what was seen;
 //! - [`boundary`] and [`process`]: places in a process's life, seen from outside, and faults put there;
 //! - [`store`]: the database it needs, and the network to it;
@@ -16,7 +17,8 @@ pub mod observer;
 pub mod process;
 pub mod scenario;
 pub mod store;
-mod talk;
+mod strain;
+pub mod talk;
 
 pub use process::launch::become_it_if_told;
 

@@ -9,6 +9,11 @@ enum Command {
     Audit(hydra_live::cli::Audit),
     /// Checks and makes adapters.
     Adapter(hydra_live::cli::Adapter),
+    /// Replays a schedule that an audit wrote.
+    Replay {
+        /// The schedule.
+        path: std::path::PathBuf,
+    },
 }
 
 fn main() -> std::process::ExitCode {
@@ -16,5 +21,6 @@ fn main() -> std::process::ExitCode {
     match Command::parse() {
         Command::Audit(audit) => audit.run().into(),
         Command::Adapter(adapter) => adapter.run().into(),
+        Command::Replay { path } => hydra_live::cli::replay_if_live(&path, None).unwrap_or(2).into(),
     }
 }

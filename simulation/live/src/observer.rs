@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hydra_schedule::{Event, Fault, Name, StepName};
 use hydra_simulation::history::{Call, Effect, Entered, Gave, Header, History, Journal, Record, What};
-use hydra_simulation::workload::{BodyEnd, Step, Workload};
+use hydra_simulation::workload::{BodyEnd, Step, StepKind, Workload};
 use tokio::sync::oneshot;
 
 use crate::boundary::Door;
@@ -56,6 +56,8 @@ struct Stop {
 
 struct Held {
     worker: Name,
+    /// At the place where it was to be held, rather than because its worker is slowed.
+    stopped: bool,
     go: oneshot::Sender<()>,
 }
 
@@ -188,6 +190,19 @@ impl Observer {
         self.change(|seen, at_ms| seen.push(at_ms, who, What::Journal(journal)));
     }
 
+    /// The store was read: it holds, or lacks, the effect of the transactional body that returned `value`.
+    pub fn committed(&self, step: &StepName, value: &str, is_there: bool) {
+        let body = value.rsplit_once('-').and_then(|(_, body)| body.parse().ok());
+        let Some(body) = body else {
+            return self
+                .problem(format!("the client says that the effect of {step} holds {value:?}: no body returned that"));
+        };
+        self.change(|seen, at_ms| {
+            let effect = Effect { step: step.clone(), body, key: None, epoch: None, applied: is_there };
+            seen.push(at_ms, "store", What::Effect(effect));
+        });
+    }
+
     /// A number for a call.
     pub fn next_call(&self) -> u64 {
         self.change(|seen, _| {
@@ -216,6 +231,21 @@ impl Observer {
                 _ = held.go.send(());
             }
         });
+    }
+
+    /// Lets go the bodies of `worker` that were stopped at the place; those that came later wait on.
+    pub fn let_go_stopped(&self, worker: &Name) {
+        self.change(|seen, _| {
+            seen.stop.take_if(|stop| stop.worker == *worker);
+            for held in seen.held.extract_if(.., |held| held.stopped && held.worker == *worker) {
+                _ = held.go.send(());
+            }
+        });
+    }
+
+    /// Nobody is held at a door any more who is not held already.
+    pub fn hold_none(&self) {
+        self.change(|seen, _| seen.stop = None);
     }
 
     /// From now on bodies of `worker` wait before their effect until they are let go.
@@ -327,7 +357,7 @@ impl Visit {
             let slowed = door == Door::Before && seen.slowed.as_ref() == Some(&self.worker);
             (stopped || slowed).then(|| {
                 let (go, wait) = oneshot::channel();
-                seen.held.push(Held { worker: self.worker.clone(), go });
+                seen.held.push(Held { worker: self.worker.clone(), stopped, go });
                 wait
             })
         })
@@ -340,6 +370,10 @@ impl Visit {
     /// The effect happens, if the body has one: at a receiver that honours keys.
     pub fn effect(&self) {
         if !matches!(self.ends, BodyEnd::Returns | BodyEnd::Unencodable) {
+            return;
+        }
+        // Whether it commits is not known at the door: the client reads it from the store when all is over.
+        if self.how.kind == StepKind::Transactional {
             return;
         }
         self.observer.change(|seen, at_ms| {

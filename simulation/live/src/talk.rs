@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cut;
 use crate::process::{FLOOD_MAX_BYTES, Output, Process};
+use crate::strain::stretched;
 
 /// The first line of a worker and of a client.
 #[derive(Deserialize)]
@@ -47,21 +48,26 @@ pub fn ready(process: &Process, expected: &Expected<'_>) -> Result<(), String> {
             }
             Some(crate::process::Line::Text(line)) if line.trim().is_empty() => {}
             Some(crate::process::Line::Text(line)) => {
-                let ready: Ready = serde_json::from_str(&line).map_err(|_| {
-                    let wanted = r#"{"ready": true, "version": "..."}"#;
-                    at(format!("printed {:?} as its first line; it must print {wanted}", cut(&line, 200)))
-                })?;
-                if !ready.ready {
-                    return Err(at("says that it is not ready".to_owned()));
-                }
-                if ready.version != expected.version {
-                    let (is, should) = (cut(&ready.version, 40), expected.version);
-                    return Err(at(format!("says that it runs version {is:?}; the adapter pins {should:?}")));
-                }
-                return Ok(());
+                return first_line(&line, expected.version).map_err(at);
             }
         }
     }
+}
+
+/// Whether a process's first line says that it is ready, in this version. An error says what it says instead.
+pub fn first_line(line: &str, version: &str) -> Result<(), String> {
+    let ready: Ready = serde_json::from_str(line).map_err(|_| {
+        let wanted = r#"{"ready": true, "version": "..."}"#;
+        format!("printed {:?} as its first line; it must print {wanted}", cut(line, 200))
+    })?;
+    if !ready.ready {
+        return Err("says that it is not ready".to_owned());
+    }
+    if ready.version != version {
+        let is = cut(&ready.version, 40);
+        return Err(format!("says that it runs version {is:?}; the adapter pins {version:?}"));
+    }
+    Ok(())
 }
 
 fn flood() -> String {
@@ -113,9 +119,28 @@ pub struct Answer {
     /// How many settled records the step has that has most, if the client can count them.
     #[serde(default)]
     pub rows: Option<u32>,
+    /// Of an execution that has ended: the rows that its transactional steps wrote, as they are committed.
+    #[serde(default)]
+    pub committed: Option<Vec<Committed>>,
     /// Why the execution failed, in the engine's words: for whoever watches the client.
     #[serde(default, rename = "reason")]
     _reason: Option<String>,
+}
+
+/// A row that a transactional step wrote.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Committed {
+    /// The step.
+    pub step: hydra_schedule::Name,
+    /// What its body was told to return.
+    pub value: String,
+}
+
+impl Answer {
+    /// Reads a line of a client. An error quotes its beginning.
+    pub fn parse(line: &str) -> Result<Self, String> {
+        serde_json::from_str(line).map_err(|error| format!("{:?}: {error}", cut(line, 200)))
+    }
 }
 
 /// A client.
@@ -124,12 +149,18 @@ pub struct Client {
     asked: u64,
     /// The line of the adapter that starts it.
     line: String,
+    /// How long an answer may take, and how many in a row did not come.
+    answer_ms: u64,
+    unanswered: u32,
 }
+
+/// A client that leaves so many asks in a row without an answer hangs.
+const UNANSWERED_MAX: u32 = 3;
 
 impl Client {
     /// A client that has said that it is ready.
-    pub fn new(process: Process, line: String) -> Self {
-        Client { process, asked: 0, line }
+    pub fn new(process: Process, line: String, answer_ms: u64) -> Self {
+        Client { process, asked: 0, line, answer_ms, unanswered: 0 }
     }
 
     /// Asks one thing. `Ok(None)` if no answer came in time.
@@ -138,7 +169,6 @@ impl Client {
         op: &str,
         execution: &str,
         program: Option<(&Program, bool)>,
-        within: Duration,
     ) -> Result<Option<Answer>, String> {
         self.asked += 1;
         let (program, other_input) = program.map_or((None, false), |(program, other)| (Some(program), other));
@@ -150,10 +180,19 @@ impl Client {
             let how = self.process.exited().unwrap_or_else(|| "it closed its input".to_owned());
             return Err(format!("{}: the client is gone ({how}): {}", self.line, said(&self.process.output)));
         }
+        let within = stretched(self.answer_ms);
         let until = Instant::now() + within;
         loop {
             match self.process.output.next(until.saturating_duration_since(Instant::now())) {
-                None => return Ok(None),
+                None if self.unanswered + 1 < UNANSWERED_MAX => {
+                    self.unanswered += 1;
+                    return Ok(None);
+                }
+                None => {
+                    let said = said(&self.process.output);
+                    let hangs = format!("{UNANSWERED_MAX} times in a row did not answer within {within:?}, now {op}");
+                    return Err(format!("{}: the client {hangs}: {said}", self.line));
+                }
                 Some(crate::process::Line::Flood) => return Err(format!("{}: the client {}", self.line, flood())),
                 Some(crate::process::Line::End) => {
                     let said = said(&self.process.output);
@@ -161,11 +200,11 @@ impl Client {
                 }
                 Some(crate::process::Line::Text(text)) if text.trim().is_empty() => {}
                 Some(crate::process::Line::Text(text)) => {
-                    let answer: Answer = serde_json::from_str(&text).map_err(|error| {
-                        format!("{}: the client answered {op} with {:?}: {error}", self.line, cut(&text, 200))
-                    })?;
+                    let answer = Answer::parse(&text)
+                        .map_err(|why| format!("{}: the client answered {op} with {why}", self.line))?;
                     // A late answer to an earlier ask.
                     if answer.id == self.asked {
+                        self.unanswered = 0;
                         return Ok(Some(answer));
                     }
                 }

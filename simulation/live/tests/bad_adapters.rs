@@ -11,7 +11,7 @@ fn adapter(folder: &Path, worker: &str) {
     let text = format!(
         "name = \"bad\"\nversions = [\"1.0\"]\nabout = \"A bad one.\"\nworker = [\"sh\", \"-c\", '''{worker}''']\n\
          client = [\"sh\", \"-c\", \"exit 0\"]\nstore = \"sqlite\"\ntakeover = \"another\"\n\
-         [supports]\nkinds = [\"keyed\"]\n[timing]\nready_ms = 1500\n"
+         [supports]\nkinds = [\"keyed\"]\n[timing]\nready_ms = 1500\nanswer_ms = 100\n"
     );
     std::fs::write(folder.join("adapter.toml"), text).unwrap();
 }
@@ -49,7 +49,7 @@ fn a_worker_that_dies_at_start() {
 
 #[test]
 fn a_worker_that_hangs() {
-    complains("sleep 1000", "did not say that it is ready within 1 s");
+    complains("sleep 1000", "did not say that it is ready within");
 }
 
 #[test]
@@ -68,6 +68,40 @@ fn a_worker_that_lies_about_its_version() {
         r#"echo '{"ready": true, "version": "2.0"}'; sleep 1000"#,
         "says that it runs version \"2.0\"; the adapter pins \"1.0\"",
     );
+}
+
+/// What is said of a client that does this after its first line; its worker is ready and does nothing.
+fn complains_of_the_client(client: &str, of: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let ready = r#"echo '{"ready": true, "version": "1.0"}'"#;
+    adapter(folder.path(), &format!("{ready}; sleep 1000"));
+    let file = folder.path().join("adapter.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"exit 0\"", &format!("'''{ready}; {client}'''"))).unwrap();
+    let (said, code) = check(folder.path());
+    assert!(said.contains(of), "expected {of:?} in: {said}");
+    assert!(said.contains("adapter.toml:5"), "the line is not named in: {said}");
+    assert_eq!(code, 2, "{said}");
+}
+
+#[test]
+fn a_client_that_answers_garbage() {
+    complains_of_the_client("read line; echo well; sleep 1000", "the client answered start with \"well\"");
+}
+
+#[test]
+fn a_client_that_dies_when_it_is_asked() {
+    complains_of_the_client("read line; echo no store >&2; exit 1", "the client ended while it was asked start");
+}
+
+#[test]
+fn a_client_that_floods() {
+    complains_of_the_client("read line; yes ''", "floods");
+}
+
+#[test]
+fn a_client_that_hangs() {
+    complains_of_the_client("sleep 1000", "the client 3 times in a row did not answer within");
 }
 
 #[test]
@@ -144,4 +178,21 @@ fn nothing_is_left_when_the_auditor_is_killed() {
     auditor.kill().unwrap();
     auditor.wait().unwrap();
     until("something is left", || processes(&sleepers).is_empty());
+}
+
+#[test]
+fn a_skeleton_that_is_not_filled_in() {
+    for language in ["python", "typescript", "rust", "go"] {
+        let folder = tempfile::tempdir().unwrap();
+        let skeleton = folder.path().join("mine");
+        let mut new = Command::new(env!("CARGO_BIN_EXE_hydra-live"));
+        let made = new.args(["adapter", "new"]).arg(&skeleton).args(["--language", language]).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let (said, code) = check(&skeleton);
+        assert!(said.contains("adapter.toml:2: ENGINE: its versions"), "{language}: {said}");
+        assert!(said.contains("ENGINE: start the workflow under "), "{language}: {said}");
+        assert_eq!(code, 1, "{said}");
+        // Nothing was installed or started: an engine of that name must not be looked for.
+        assert!(!said.contains("installing"), "{said}");
+    }
 }

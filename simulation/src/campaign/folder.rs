@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use hydra_schedule::{Property, Schedule};
+use hydra_schedule::{Counterexample, Property, Schedule};
 
 use super::Case;
+use super::shortest::{Known, acts_of, acts_until};
 use crate::history::History;
-use crate::oracle;
-use crate::report;
+use crate::oracle::{self, Judgements};
+use crate::report::{self, Report};
 use crate::shrink::{self, End};
 use crate::subjects::{self, Entry};
 
@@ -31,6 +32,12 @@ pub struct Failure {
     pub found_history: History,
     /// The finding in the case made small, told for people.
     pub told: report::Case,
+    /// Acts until it fell, counted as the model counts them.
+    pub acts: usize,
+    /// The verdicts over the case made small.
+    judgements: Judgements,
+    /// The shortest story of the same that the model checker knows, where it knows any.
+    pub shortest: Option<Counterexample>,
 }
 
 /// The files of a failure's folder.
@@ -64,6 +71,8 @@ impl Failure {
         let history = subject.history(&small.workload);
         let findings = oracle::findings(&history, &subjects::settings(&small.config));
         let finding = findings.into_iter().find(|finding| finding.property == property)?;
+        let judgements = oracle::judge(&history, &subjects::contract(&small.config));
+        let acts = acts_until(&history, &finding);
         let schedule = small.schedule(entry.name);
         let told = report::Case::from_history(&history, &finding, schedule.clone(), command);
         Some(Failure {
@@ -75,7 +84,34 @@ impl Failure {
             history,
             found_history,
             told,
+            acts,
+            judgements,
+            shortest: None,
         })
+    }
+
+    /// Adds the shortest story that the model checker knows of the same, and says so in the finding.
+    pub fn compare(&mut self, known: &Known) {
+        self.shortest = known.shortest(self.property);
+        self.told.shortest = self.shortest.as_ref().map(|shortest| {
+            let least = acts_of(shortest);
+            match self.acts <= least {
+                true => format!("{} acts, as few as the model checker's ({least}).", self.acts),
+                false => format!(
+                    "the model checker needs {least} acts ({} here): `hydra check --mutant {}`.",
+                    self.acts, self.told.counterexample.subject
+                ),
+            }
+        });
+    }
+
+    /// The report of this one case, with the shortest known beside it.
+    fn report(&self, command: &str) -> Report {
+        let scope = format!("One simulated cluster, seed {}, made as small as it still shows this.", self.seed);
+        let mut report = Report::new(self.judgements.clone(), scope, command);
+        report.cases.push(self.told.clone());
+        report.cases.extend(self.shortest.clone().map(report::Case::from_counterexample));
+        report
     }
 
     /// How many faults and steps the small case has.
@@ -110,9 +146,14 @@ pub fn keep(failure: &Failure, entry: &Entry, out: &Path, commit: Option<&str>) 
     write("shrunk.schedule", shrunk.to_string())?;
     write("history.jsonl", failure.history.to_text())?;
     write("found-history.jsonl", failure.found_history.to_text())?;
-    let mut told = failure.told.clone();
-    told.counterexample.replay.clone_from(&replay);
-    write("report.md", told.counterexample.to_markdown(1))?;
+    let mut failure = failure.clone();
+    failure.told.counterexample.replay.clone_from(&replay);
+    let report = failure.report(&replay);
+    write("report.md", report.to_markdown())?;
+    write("report.html", report.to_html())?;
+    if let Some(shortest) = &failure.shortest {
+        write("shortest.schedule", shortest.schedule.to_string())?;
+    }
     write("commit", format!("{}\n", commit.unwrap_or("unknown")))?;
     write("replay", format!("{replay}\n"))?;
     Ok(Files { folder, replay })

@@ -1,9 +1,12 @@
 //! Campaigns: seed after seed, until something breaks or the seeds or the time are used up.
 
 mod case;
+mod cpu;
 mod folder;
 mod judge;
+pub mod museum;
 mod script;
+mod shortest;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -15,8 +18,10 @@ use crate::cluster::Tally;
 use crate::oracle::{self, Judgements};
 use crate::subjects::{self, Entry, Subject};
 pub use case::{BREAKS, Case, CaseError};
+pub use cpu::Cpu;
 pub use folder::{Failure, Files, keep};
 pub use judge::{ReplayError, Replayed, read, replay};
+pub use shortest::Known;
 pub use summary::{Broken, FILE, Summary, SummaryError};
 
 /// Which seeds are run.
@@ -78,6 +83,8 @@ pub struct Outcome {
     pub tally: Tally,
     /// Runs that the oracle judged, and what it says of them all.
     pub judged: u64,
+    /// Why: how often each was the reason.
+    pub strange: BTreeMap<&'static str, u64>,
     /// The judgements over those runs.
     pub judgements: Option<Judgements>,
     /// How often each property fell.
@@ -105,6 +112,7 @@ pub fn run(entry: &Entry, plan: &Plan, mut tell: impl FnMut(&Progress)) -> Outco
         elapsed: Duration::ZERO,
         tally: Tally::default(),
         judged: 0,
+        strange: BTreeMap::new(),
         judgements: None,
         fell: BTreeMap::new(),
         first: BTreeMap::new(),
@@ -161,8 +169,10 @@ fn same_again(subject: &mut dyn Subject, entry: &Entry, case: &Case) -> bool {
 
 fn judge(subject: &mut dyn Subject, case: &Case, outcome: &mut Outcome) {
     let sample = outcome.runs.is_multiple_of(JUDGED_EVERY);
-    if subject.strange().is_none() && !sample {
-        return;
+    match subject.strange() {
+        Some(why) => *outcome.strange.entry(why).or_default() += 1,
+        None if sample => {}
+        None => return,
     }
     let history = subject.history(&case.workload);
     outcome.judged += 1;

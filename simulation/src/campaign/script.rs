@@ -1,12 +1,14 @@
 //! Schedules of the model checker: every action is said, and the programs are written in the model's own short form.
 
+use hydra_model::scopes::{ModelSpec, Scope};
+use hydra_model::world::bounds::Bounds;
 use hydra_schedule::{Action, Name, Schedule, WorkerAct};
 use serde::Deserialize;
 
 use super::case::own_settings;
 use super::{Case, CaseError};
 use crate::cluster::{Config, WORKERS_MAX};
-use crate::workload::{Item, Program, Sleep, Step, StepKind, Workload, WorkloadError};
+use crate::workload::{Item, Program, Race, Sleep, Step, StepKind, Workload, WorkloadError};
 
 /// Whether the schedule says who does what, and not only what goes wrong.
 pub(super) fn is_script(schedule: &Schedule) -> bool {
@@ -27,6 +29,8 @@ struct Short {
     sequence: Vec<Word>,
     #[serde(default)]
     together: Vec<Word>,
+    #[serde(default)]
+    race: Vec<Word>,
     attempts: u32,
 }
 
@@ -41,6 +45,11 @@ enum Word {
 
 /// How long the model's timers last here, in milliseconds; the model knows no lengths.
 const TIMER_MS: u64 = 5_000;
+/// Bodies end when the script says so. One that it leaves running lasts longer than a lease, so that it shows whether
+/// its worker keeps it.
+const BODY_LEASES: u64 = 2;
+/// How long after its start an execution fails, in a model with deadlines: time passes only where the script says so.
+const DEADLINE_MS: u64 = 60_000;
 
 impl Short {
     fn program(self) -> Program {
@@ -53,7 +62,8 @@ impl Short {
                 Word::AtMostOnce => StepKind::AtMostOnce,
                 Word::Timer => return Item::Sleep(Sleep { id, ms: TIMER_MS }),
             };
-            Item::Step(Step { attempts_max, ..Step::new(id, kind) })
+            let lasts_ms = BODY_LEASES * Config::default().lease_ms;
+            Item::Step(Step { attempts_max, lasts_ms, ..Step::new(id, kind) })
         };
         let mut body: Vec<Item> = self.sequence.into_iter().enumerate().map(step).collect();
         let group = self.together.into_iter().enumerate().map(step).flat_map(|item| item.steps().to_vec());
@@ -61,8 +71,23 @@ impl Short {
         if !group.is_empty() {
             body.push(Item::Parallel(group));
         }
+        let runners: Vec<Item> = self.race.into_iter().enumerate().map(step).collect();
+        let steps: Vec<Step> = runners.iter().flat_map(Item::steps).cloned().collect();
+        if !steps.is_empty() {
+            body.push(Item::Race(Race { steps, sleep: runners.iter().find_map(Item::sleep).cloned() }));
+        }
         Program::new(self.id, body)
     }
+}
+
+/// The bounds of the model that a script was found in.
+fn bounds(schedule: &Schedule) -> Option<Bounds> {
+    let named = |model: &ModelSpec| Some(model.name.replace(' ', "-")) == schedule.setting("model").map(str::to_owned);
+    [Scope::Smoke, Scope::Standard, Scope::Deep]
+        .into_iter()
+        .flat_map(Scope::models)
+        .find(named)
+        .map(|model| model.bounds)
 }
 
 fn programs(lines: &[String]) -> Result<Workload, WorkloadError> {
@@ -77,7 +102,7 @@ fn programs(lines: &[String]) -> Result<Workload, WorkloadError> {
 
 /// The case of a script: its lines are its strikes, so it has none of its own.
 pub(super) fn case(schedule: &Schedule) -> Result<Case, CaseError> {
-    let workload = programs(&schedule.programs)?;
+    let mut workload = programs(&schedule.programs)?;
     if workload.programs.is_empty() {
         return Err(CaseError::NoProgram);
     }
@@ -85,6 +110,12 @@ pub(super) fn case(schedule: &Schedule) -> Result<Case, CaseError> {
     let mut settings = own_settings(&schedule.settings);
     // Which of its models it was found in matters to the checker alone.
     settings.retain(|name, _| name.as_str() != "model");
-    let config = Config::with_settings(workers, &settings)?;
+    let mut config = Config::with_settings(workers, &settings)?;
+    if let Some(bounds) = bounds(schedule) {
+        config.replays_max = bounds.replays.unwrap_or(config.replays_max);
+        for program in &mut workload.programs {
+            program.deadline_ms = bounds.deadline.then_some(DEADLINE_MS);
+        }
+    }
     Ok(Case { seed: schedule.seed.unwrap_or(0), config, workload, strikes: Vec::new() })
 }

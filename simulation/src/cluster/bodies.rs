@@ -112,11 +112,18 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             self.calls[call].answer = None;
             return self.respond(call);
         }
+        if self.drives[drive].slots[slot as usize].dropped {
+            // Its race is over: nobody waits for an answer.
+            self.drives[drive].slots[slot as usize].phase = step::Phase::Gone;
+            self.done_with(call);
+            return self.go_on(drive);
+        }
         let step = self.step_of(drive, slot);
         let attempt = self.store.steps[step as usize].row.map_or(0, |row| row.attempt);
         let (body, ends) = self.enter(drive, step, attempt);
         self.calls[call].body = body;
         self.calls[call].ends = ends;
+        self.drives[drive].slots[slot as usize].body = body;
         if self.defects.effect_outside_transaction && ends == BodyEnd::Returns {
             let who = Who::Worker(self.drives[drive].worker);
             let epoch = self.drives[drive].epoch.0;
@@ -133,15 +140,21 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         if self.wait_out_pause(self.calls[call].worker, Event::Transacted { call }) {
             return;
         }
-        let Asker::Step { drive, generation, .. } = self.calls[call].asker else { return };
+        let Asker::Step { drive, generation, slot } = self.calls[call].asker else { return };
         let (body, ends, about, command) =
             (self.calls[call].body, self.calls[call].ends, self.calls[call].about, self.calls[call].command);
         let step = about.step.unwrap_or(0);
         self.calls[call].hold(-1);
         self.waits_from_now(call);
         let who = Who::Worker(self.calls[call].worker);
+        // It was cancelled, which was told then; or its process has ended, and nobody knows.
+        if !self.is_live(drive, generation) || self.drives[drive].slots[slot as usize].body != body {
+            self.tally.path(goal!("transaction-rolled-back"));
+            return self.done_with(call);
+        }
+        self.drives[drive].slots[slot as usize].body = 0;
         // The connection is gone, and with it the transaction.
-        if !self.is_live(drive, generation) || self.store_lost(call) {
+        if self.store_lost(call) {
             self.tally.path(goal!("transaction-rolled-back"));
             self.note(who, Fact::Left { step, body, gave: Gave::Cancelled });
             self.calls[call].answer = None;

@@ -4,7 +4,7 @@ use hydra_protocol::worker::{drive, step};
 use hydra_protocol::{Command, Protocol, Rejection, Reply, Time};
 
 use super::queue::Event;
-use super::store::{About, Store};
+use super::store::About;
 use super::worker::{Armed, Place};
 use super::{Cluster, goal};
 use crate::history::Op;
@@ -95,6 +95,12 @@ impl Call {
     /// Whether a worker sent it.
     pub(crate) fn is_of_worker(&self) -> bool {
         !matches!(self.asker, Asker::Client { .. })
+    }
+
+    /// Whether it was decided for a worker, and the worker is going to hear of it.
+    pub(crate) fn is_answer_under_way(&self) -> bool {
+        let decided = self.answer.is_some() || !self.granted.is_empty();
+        self.is_of_worker() && self.events > 0 && decided && !self.answered && !self.told_lost
     }
 
     /// One event more, or less, that holds this call.
@@ -214,7 +220,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     /// The body ended without a commit: its worker knows at once, for it ran the body itself.
     pub(crate) fn body_failed(&mut self, index: u32, end: BodyEnd) {
         self.calls[index].rolled_back = Some(end);
-        self.calls[index].answered_at = Store::clock(self.now_ms);
+        self.calls[index].answered_at = self.store.clock(self.now_ms);
         self.push_call(self.now_ms, index, Event::Reply { call: index });
     }
 
@@ -234,7 +240,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.done_with(index);
     }
 
-    fn done_with(&mut self, index: u32) {
+    pub(crate) fn done_with(&mut self, index: u32) {
         if self.calls[index].events > 0 {
             return;
         }
@@ -295,7 +301,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     pub(crate) fn respond(&mut self, index: u32) {
         let sender = self.sender(index);
         let mut lost = false;
-        self.calls[index].answered_at = Store::clock(self.now_ms);
+        self.calls[index].answered_at = self.store.clock(self.now_ms);
         if let Some(worker) = sender {
             self.pass(worker, Place::Commit);
             lost = self.workers[worker as usize].cut_in | self.calls[index].lose_reply;

@@ -1,6 +1,6 @@
 //! Clients and operators: they start, start again, cancel, look, retry and resolve.
 
-use hydra_protocol::{Command, Protocol, Rejection, Reply, Time, Verdict};
+use hydra_protocol::{Command, Protocol, Rejection, Reply, Span, Time, Verdict};
 
 use super::Cluster;
 use super::calls::Asker;
@@ -61,7 +61,14 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.note(Who::Client, Fact::Invoked { call, op, execution, other_input });
         let command = match op {
             Op::Start => {
-                Command::Start { due_at: Time::default(), deadline: None, replays_max: self.config.replays_max }
+                let program = &self.programs.programs[execution as usize];
+                let after = |ms| self.store.clock(self.now_ms) + Span::from_millis(ms);
+                let due_at = if program.delay_ms == 0 { Time::default() } else { after(program.delay_ms) };
+                Command::Start {
+                    due_at,
+                    deadline: program.deadline_ms.map(after),
+                    replays_max: self.config.replays_max,
+                }
             }
             Op::Cancel => Command::Cancel,
             Op::Retry => Command::Retry { attempts: 1 },

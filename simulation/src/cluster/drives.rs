@@ -29,9 +29,11 @@ pub(crate) struct Drive {
     pub(crate) phase: drive::Phase,
     pub(crate) clock: LeaseClock,
     delivery: Delivery,
+    /// Everything on record was handed over, and what the workflow does now is new.
+    caught_up: bool,
     /// Which item of the program the workflow is at.
     item: u32,
-    /// Steps of that item without an outcome.
+    /// Outcomes that it waits for before it goes on.
     awaited: u32,
     /// A step of that item failed, and the workflow does not catch it.
     failed: bool,
@@ -60,6 +62,10 @@ pub(crate) struct Slot {
     pub(crate) awaits: u32,
     /// An outcome that waits for its turn.
     pub(crate) pending: Option<(u32, Outcome)>,
+    /// Awaited while outcomes on record were still being handed over.
+    pub(crate) held: bool,
+    /// It lost its race, and the workflow has dropped it.
+    pub(crate) dropped: bool,
 }
 
 impl Default for Drive {
@@ -77,6 +83,7 @@ impl Default for Drive {
             phase: drive::Phase::Gone,
             clock: LeaseClock { beat_at: Time::MAX, stop_at: Time::MAX },
             delivery: Delivery::default(),
+            caught_up: false,
             item: 0,
             awaited: 0,
             failed: false,
@@ -111,6 +118,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             effected: false,
             awaits: 0,
             pending: None,
+            held: false,
+            dropped: false,
         }));
         *drive = Drive {
             live: true,
@@ -133,6 +142,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         drive.begun = true;
         if drive.slots.iter().any(|slot| slot.row.is_some()) {
             self.tally.path(goal!("replayed"));
+        } else {
+            drive.caught_up = true;
         }
         self.request_item(index);
         self.go_on(index);
@@ -148,17 +159,47 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             return;
         }
         let group = self.programs.groups[at as usize];
-        drive.awaited = group.count;
+        drive.awaited = if group.is_race { 1 } else { group.count };
         drive.failed = false;
         let generation = drive.generation;
         for slot in group.first..group.first + group.count {
-            let row = self.drives[index].slots[slot as usize].row;
-            // The program never changes, so a row is of the same step; its kind is the journal's word.
-            let kind = self.programs.steps[self.step_of(index, slot) as usize].kind;
-            let matches = row.is_none_or(|row| row.kind == kind);
-            self.feed_step(index, slot, step::Event::Requested { row, matches });
+            let drive = &mut self.drives[index];
+            let there = &mut drive.slots[slot as usize];
+            // What is not on record begins only once everything that is has been handed over: (1) a charge and a timer
+            // race, and the charge wins; (2) the worker dies; (3) in the replay the timer, not yet on record, is set
+            // again before the charge's outcome has told that it lost.
+            if !drive.caught_up && there.row.is_none_or(|row| row.settled().is_none()) {
+                there.held = true;
+                continue;
+            }
+            self.request(index, slot);
             if !self.is_live(index, generation) {
                 return;
+            }
+        }
+    }
+
+    /// The workflow asks for a step.
+    fn request(&mut self, index: u32, slot: u32) {
+        let row = self.drives[index].slots[slot as usize].row;
+        // The program never changes, so a row is of the same step; its kind is the journal's word.
+        let kind = self.programs.steps[self.step_of(index, slot) as usize].kind;
+        let matches = row.is_none_or(|row| row.kind == kind);
+        self.feed_step(index, slot, step::Event::Requested { row, matches });
+    }
+
+    /// Nothing on record is left to hand over: what waited for that is asked for.
+    fn catch_up(&mut self, index: u32) {
+        let drive = &mut self.drives[index];
+        drive.caught_up = true;
+        let generation = drive.generation;
+        for slot in 0..drive.slots.len() {
+            let there = &mut self.drives[index].slots[slot];
+            if std::mem::take(&mut there.held) && !there.dropped {
+                self.request(index, slot as u32);
+                if !self.is_live(index, generation) {
+                    return;
+                }
             }
         }
     }
@@ -192,6 +233,12 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         match action {
             step::Action::Nothing => {}
             step::Action::Ask(command) => self.send_step(index, slot, command, false),
+            // An attempt was granted, and its race is over: no body runs, and the row stays open until the end.
+            step::Action::RunBody { .. } | step::Action::Transact(_)
+                if self.drives[index].slots[slot as usize].dropped =>
+            {
+                self.drives[index].slots[slot as usize].phase = step::Phase::Gone;
+            }
             step::Action::Transact(command) => self.send_step(index, slot, command, true),
             step::Action::RunBody { attempt } => self.enter_body(index, slot, attempt),
             step::Action::Deliver { order, outcome } => {
@@ -213,9 +260,14 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         while self.is_live(index, generation) && !self.drives[index].ended {
             let drive = &mut self.drives[index];
             let next = |slot: &Slot| slot.pending.is_some_and(|(order, _)| drive.delivery.is_next(order));
-            let Some(slot) = drive.slots.iter().position(next) else { break };
-            let (_, outcome) = drive.slots[slot].pending.take().expect("it was just seen");
-            self.hand_over(index, slot as u32, outcome);
+            match drive.slots.iter().position(next) {
+                Some(slot) => {
+                    let (_, outcome) = drive.slots[slot].pending.take().expect("it was just seen");
+                    self.hand_over(index, slot as u32, outcome);
+                }
+                None if drive.caught_up => break,
+                None => self.catch_up(index),
+            }
         }
         if self.is_live(index, generation) && !self.drives[index].ended {
             self.see_whether_idle(index);
@@ -226,6 +278,11 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let step = self.step_of(index, slot);
         let drive = &mut self.drives[index];
         let there = drive.slots[slot as usize];
+        // The outcome of a loser takes its turn, and nobody looks at it.
+        if there.dropped {
+            drive.delivery.handed_over();
+            return;
+        }
         let replayed = there.row.is_some_and(|row| row.settled().is_some());
         let seen = match outcome {
             Outcome::Succeeded => Some(Seen::Value(there.value)),
@@ -246,6 +303,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         let drive = &mut self.drives[index];
         drive.awaited = drive.awaited.saturating_sub(1);
         if drive.awaited == 0 {
+            self.drop_losers(index, slot);
+            let drive = &mut self.drives[index];
             if drive.failed {
                 self.end_workflow(index, Ending::Failed(Failure::Workflow));
             } else {
@@ -258,6 +317,21 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             }
         }
         self.drives[index].delivery.handed_over();
+    }
+
+    /// A race is over: the workflow drops what did not win it, and with it the bodies that run.
+    fn drop_losers(&mut self, index: u32, winner: u32) {
+        let drive = &self.drives[index];
+        let items = self.programs.programs[drive.execution as usize].items.clone();
+        let group = self.programs.groups[(items.start + drive.item) as usize];
+        if !group.is_race {
+            return;
+        }
+        self.tally.path(goal!("race-won"));
+        for slot in (group.first..group.first + group.count).filter(|slot| *slot != winner) {
+            self.drives[index].slots[slot as usize].dropped = true;
+            self.cancel_body(index, slot);
+        }
     }
 
     fn end_workflow(&mut self, index: u32, ending: Ending) {
@@ -283,7 +357,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     /// What a step waited for is due.
     pub(crate) fn due(&mut self, index: u32, slot: u32) {
         let drive = &self.drives[index];
-        if drive.ended || drive.phase == drive::Phase::Gone {
+        if drive.ended || drive.phase == drive::Phase::Gone || drive.slots[slot as usize].dropped {
             return;
         }
         // The lease is being given back, or no new attempt is to begin: look again when that is settled.
@@ -309,6 +383,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         for slot in &drive.slots {
             match slot.phase {
                 step::Phase::Asking(_) | step::Phase::Running { .. } => busy = true,
+                // Nobody waits for what lost its race.
+                step::Phase::Waiting { .. } if slot.dropped => {}
                 step::Phase::Waiting { due_at, .. } => wake = Some(wake.map_or(due_at, |wake| wake.min(due_at))),
                 step::Phase::New | step::Phase::Done | step::Phase::Gone => {}
             }
@@ -347,15 +423,20 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
 
     fn cancel_bodies(&mut self, index: u32) {
         for slot in 0..self.drives[index].slots.len() as u32 {
-            let there = self.drives[index].slots[slot as usize];
-            if matches!(there.phase, step::Phase::Running { .. }) && there.body != 0 {
-                self.tally.path(goal!("body-cancelled"));
-                let step = self.step_of(index, slot);
-                let who = Who::Worker(self.drives[index].worker);
-                self.note(who, Fact::Left { step, body: there.body, gave: Gave::Cancelled });
-                self.drives[index].slots[slot as usize].body = 0;
-                self.drives[index].slots[slot as usize].phase = step::Phase::Gone;
-            }
+            self.cancel_body(index, slot);
+        }
+    }
+
+    /// A body that runs, in a transaction or not, is cancelled at once: its worker drops it where it waits.
+    fn cancel_body(&mut self, index: u32, slot: u32) {
+        let there = self.drives[index].slots[slot as usize];
+        if matches!(there.phase, step::Phase::Running { .. } | step::Phase::Asking(_)) && there.body != 0 {
+            self.tally.path(goal!("body-cancelled"));
+            let step = self.step_of(index, slot);
+            let who = Who::Worker(self.drives[index].worker);
+            self.note(who, Fact::Left { step, body: there.body, gave: Gave::Cancelled });
+            self.drives[index].slots[slot as usize].body = 0;
+            self.drives[index].slots[slot as usize].phase = step::Phase::Gone;
         }
     }
 

@@ -96,6 +96,15 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 self.workers[usize::from(worker)].drift(now_ms, ppm);
                 self.clock_changed(worker);
             }
+            Blow::StoreClock { by_ms } => {
+                self.store.jump(self.now_ms, by_ms);
+                self.store_back_by_ms += by_ms.min(0).unsigned_abs();
+                self.store_clock_changed();
+            }
+            Blow::StoreDrift { ppm } => {
+                self.store.drift(self.now_ms, ppm);
+                self.store_clock_changed();
+            }
             Blow::SlowStore { by_ms } => self.store_slow_ms = by_ms,
             Blow::StoreRestart => {
                 self.store_incarnation += 1;
@@ -171,11 +180,19 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         }
     }
 
+    /// What was due later may be due now: whoever has room looks again.
+    fn store_clock_changed(&mut self) {
+        for worker in 0..self.workers.len() as u8 {
+            self.look_for_work(worker);
+        }
+    }
+
     /// From here on there are no faults, and every worker is up: everything must converge.
     pub(crate) fn heal_all(&mut self) {
         self.healed = true;
         self.store_slow_ms = 0;
         self.store_back_ms = self.now_ms;
+        self.store.drift(self.now_ms, 0);
         for worker in 0..self.workers.len() as u8 {
             let there = &mut self.workers[usize::from(worker)];
             (there.cut_out, there.cut_in) = (false, false);
@@ -189,7 +206,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         self.note(Who::Nemesis, Fact::Healed);
         let patience_ms =
             self.programs.patience_ms(self.config.lease_ms, self.config.backoff_cap_ms, self.config.attempts_max);
-        self.queue.push(self.now_ms + patience_ms, Event::End);
+        // What was due before the store's clock was set back is due as much later.
+        self.queue.push(self.now_ms + patience_ms + self.store_back_by_ms, Event::End);
     }
 }
 
@@ -208,6 +226,8 @@ pub(crate) fn kind_of(blow: &Blow) -> &'static str {
         Blow::Resume(_) => "resume",
         Blow::Clock { .. } => "clock",
         Blow::Drift { .. } => "drift",
+        Blow::StoreClock { .. } => "store-clock",
+        Blow::StoreDrift { .. } => "store-drift",
         Blow::SlowStore { .. } => "slow-store",
         Blow::StoreRestart => "store-restart",
         Blow::Encode { .. } => "encode",

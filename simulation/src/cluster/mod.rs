@@ -17,6 +17,7 @@ mod leases;
 mod note;
 mod polls;
 mod program;
+pub(crate) mod project;
 mod queue;
 mod script;
 mod slab;
@@ -72,6 +73,8 @@ pub struct Cluster<'p, P: Protocol + ?Sized> {
     /// Counts the store's restarts: a request from before one is lost.
     store_incarnation: u32,
     store_slow_ms: u64,
+    /// How far its clock was set back, all in all.
+    store_back_by_ms: u64,
     workers: Vec<Worker>,
     drives: Slab<Drive>,
     calls: Slab<Call>,
@@ -140,6 +143,7 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
             store_back_ms: 0,
             store_incarnation: 0,
             store_slow_ms: 0,
+            store_back_by_ms: 0,
             workers: Vec::new(),
             drives: Slab::default(),
             calls: Slab::default(),
@@ -254,6 +258,7 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
         self.store_back_ms = 0;
         self.store_incarnation = 0;
         self.store_slow_ms = 0;
+        self.store_back_by_ms = 0;
         self.workers.clear();
         self.workers.resize(self.config.workers.clamp(1, WORKERS_MAX) as usize, Worker::default());
         // What a run left behind must not be taken for its successor's.

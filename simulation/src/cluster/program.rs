@@ -5,7 +5,7 @@ use std::ops::Range;
 use hydra_protocol::Kind;
 use hydra_schedule::{Name, StepName};
 
-use crate::workload::{Ends, Item, StepKind, Workload};
+use crate::workload::{self, Ends, Item, StepKind, Workload};
 
 /// One execution of the workload.
 #[derive(Clone, Debug)]
@@ -14,11 +14,17 @@ pub(crate) struct Program {
     pub(crate) items: Range<u32>,
     /// Its steps, timers among them, as indices into all steps. The first is step number 1.
     pub(crate) steps: Range<u32>,
+    /// How long after its start it may begin, in milliseconds.
+    pub(crate) delay_ms: u64,
+    /// How long after its start it fails, in milliseconds.
+    pub(crate) deadline_ms: Option<u64>,
 }
 
-/// Steps that begin together and are all awaited; a single step and a sleep are a group of one.
+/// Steps that begin together; a single step and a sleep are a group of one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Group {
+    /// Only the first that settles is awaited, and the others are dropped then.
+    pub(crate) is_race: bool,
     /// The first step, counted within the program from 0.
     pub(crate) first: u32,
     /// How many.
@@ -60,32 +66,16 @@ impl Programs {
             let (first_group, first_step) = (self.groups.len() as u32, self.steps.len() as u32);
             for item in &program.body {
                 let first = self.steps.len() as u32 - first_step;
-                match item {
-                    Item::Sleep(sleep) => self.steps.push(StepPlan {
-                        execution: execution as u32,
-                        kind: Kind::Timer,
-                        lasts_ms: sleep.ms,
-                        ends: Ends::Succeeds,
-                        attempts_max: 0,
-                        caught: false,
-                    }),
-                    Item::Step(_) | Item::Parallel(_) => {
-                        self.steps.extend(item.steps().iter().map(|step| StepPlan {
-                            execution: execution as u32,
-                            kind: kind(step.kind),
-                            lasts_ms: step.lasts_ms,
-                            ends: step.ends,
-                            attempts_max: step.attempts_max.unwrap_or(0),
-                            caught: step.caught,
-                        }));
-                    }
-                }
+                self.steps.extend(item.steps().iter().map(|step| StepPlan::step(execution as u32, step)));
+                self.steps.extend(item.sleep().map(|sleep| StepPlan::timer(execution as u32, sleep.ms)));
                 let count = self.steps.len() as u32 - first_step - first;
-                self.groups.push(Group { first, count });
+                self.groups.push(Group { first, count, is_race: matches!(item, Item::Race(_)) });
             }
             self.programs.push(Program {
                 items: first_group..self.groups.len() as u32,
                 steps: first_step..self.steps.len() as u32,
+                delay_ms: program.delay_ms,
+                deadline_ms: program.deadline_ms,
             });
         }
     }
@@ -100,10 +90,30 @@ impl Programs {
         let longest = self
             .programs
             .iter()
-            .map(|program| self.steps[program.steps.start as usize..program.steps.end as usize].iter().map(step).sum())
+            .map(|program| {
+                let steps = &self.steps[program.steps.start as usize..program.steps.end as usize];
+                steps.iter().map(step).fold(program.delay_ms, u64::saturating_add)
+            })
             .max()
             .unwrap_or(0u64);
         longest.saturating_add(lease_ms.saturating_mul(4))
+    }
+}
+
+impl StepPlan {
+    fn step(execution: u32, step: &workload::Step) -> Self {
+        StepPlan {
+            execution,
+            kind: kind(step.kind),
+            lasts_ms: step.lasts_ms,
+            ends: step.ends,
+            attempts_max: step.attempts_max.unwrap_or(0),
+            caught: step.caught,
+        }
+    }
+
+    fn timer(execution: u32, lasts_ms: u64) -> Self {
+        StepPlan { execution, kind: Kind::Timer, lasts_ms, ends: Ends::Succeeds, attempts_max: 0, caught: false }
     }
 }
 
@@ -127,12 +137,7 @@ impl Names {
         let executions = workload.programs.iter().map(|program| program.id.clone()).collect();
         let mut steps = Vec::new();
         for program in &workload.programs {
-            for item in &program.body {
-                if let Item::Sleep(sleep) = item {
-                    steps.push(program.step_name(&sleep.id));
-                }
-                steps.extend(item.steps().iter().map(|step| program.step_name(&step.id)));
-            }
+            steps.extend(program.body.iter().flat_map(Item::names).map(|name| program.step_name(name)));
         }
         Names { executions, steps }
     }

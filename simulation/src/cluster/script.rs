@@ -11,7 +11,6 @@ use hydra_schedule::{Action, Event as Line, Name, StepName, StepOutcome, WorkerA
 use super::calls::Asker;
 use super::program::Names;
 use super::queue::Event;
-use super::store::{BEGINNING_MS, Store};
 use super::strike::{Strike, When, read_blow, worker_of};
 use super::worker::Armed;
 use super::{Cluster, Run};
@@ -83,7 +82,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             }
             Action::StoreExpires { execution: name } => {
                 let due = self.store.executions[execution(name)? as usize].and_then(|row| row.due_at());
-                let due_ms = due.map_or(0, |due| due.as_millis().saturating_sub(BEGINNING_MS));
+                let due_ms = due.map_or(0, |due| self.store.when_ms(due));
                 self.now_ms = self.now_ms.max(due_ms);
                 Ok(())
             }
@@ -102,12 +101,12 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
 
     /// The next due time comes: of a step that a worker waits for, else of the execution.
     fn time_passes(&mut self, execution: u32) {
-        let now = Store::clock(self.now_ms);
+        let now = self.store.clock(self.now_ms);
         let steps = self.programs.programs[execution as usize].steps.clone();
         let waits = steps.filter_map(|step| self.store.steps[step as usize].row.and_then(|row| row.due_at()));
         let due = self.store.executions[execution as usize].and_then(|row| row.due_at());
         if let Some(next) = waits.filter(|due| *due > now).min().or(due) {
-            self.now_ms = self.now_ms.max(next.as_millis().saturating_sub(BEGINNING_MS));
+            self.now_ms = self.now_ms.max(self.store.when_ms(next));
         }
     }
 
@@ -223,10 +222,23 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             _ => false,
         });
         if let Some((at_ms, event)) = due {
-            self.now_ms = self.now_ms.max(at_ms);
+            // A clock that runs ahead takes it for come already.
+            if !self.is_taken_for_come(event) {
+                self.now_ms = self.now_ms.max(at_ms);
+            }
             self.happen(event);
         }
         self.delivered(ours)
+    }
+
+    fn is_taken_for_come(&self, event: Event) -> bool {
+        let Event::Due { drive, slot, .. } = event else { return false };
+        let there = &self.drives[drive];
+        let shown = self.workers[usize::from(there.worker)].store_clock(self.now_ms);
+        match there.slots[slot as usize].phase {
+            step::Phase::Waiting { due_at, .. } => due_at <= shown,
+            _ => false,
+        }
     }
 
     fn drive_asks(&mut self, worker: u8, execution: u32, wanted: fn(&Command) -> bool) -> Result<(), String> {

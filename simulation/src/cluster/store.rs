@@ -6,6 +6,7 @@ use hydra_protocol::{
 };
 
 use super::program::Programs;
+use crate::clock::Clock;
 
 /// The store's clock when a run begins, so that a worker's clock may lie behind it.
 pub(crate) const BEGINNING_MS: u64 = 1_000_000_000;
@@ -33,8 +34,9 @@ pub(crate) struct Done {
 }
 
 /// Rows, by execution and step.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Store {
+    clock: Clock,
     pub(crate) executions: Vec<Option<Execution>>,
     /// Whether the execution was started with the other input.
     pub(crate) other_input: Vec<bool>,
@@ -53,8 +55,16 @@ pub(crate) struct About {
     pub(crate) value: u64,
 }
 
+impl Default for Store {
+    fn default() -> Self {
+        let clock = Clock::starting_at(BEGINNING_MS);
+        Store { clock, executions: Vec::new(), other_input: Vec::new(), steps: Vec::new() }
+    }
+}
+
 impl Store {
     pub(crate) fn clear(&mut self, programs: &Programs) {
+        self.clock = Clock::starting_at(BEGINNING_MS);
         self.executions.clear();
         self.executions.resize(programs.programs.len(), None);
         self.other_input.clear();
@@ -64,8 +74,23 @@ impl Store {
     }
 
     /// The store's clock.
-    pub(crate) fn clock(now_ms: u64) -> Time {
-        Time::from_millis(BEGINNING_MS + now_ms)
+    pub(crate) fn clock(&self, now_ms: u64) -> Time {
+        Time::from_millis(self.clock.shows_ms(now_ms))
+    }
+
+    /// When its clock shows `at`, in milliseconds since the run began.
+    pub(crate) fn when_ms(&self, at: Time) -> u64 {
+        self.clock.when_ms(at.as_millis())
+    }
+
+    /// Its clock jumps.
+    pub(crate) fn jump(&mut self, now_ms: u64, by_ms: i64) {
+        self.clock.jump(now_ms, by_ms);
+    }
+
+    /// Its clock changes its speed.
+    pub(crate) fn drift(&mut self, now_ms: u64, ppm: i64) {
+        self.clock.drift(now_ms, ppm);
     }
 
     /// The step of an execution that settled last.
@@ -91,7 +116,7 @@ impl Store {
         command: &Command,
         now_ms: u64,
     ) -> Result<Commit, Rejection> {
-        decide(rules, &self.rows(about), command, Self::clock(now_ms))
+        decide(rules, &self.rows(about), command, self.clock(now_ms))
     }
 
     fn has_row(&self, step: Option<u32>) -> bool {
@@ -110,7 +135,7 @@ impl Store {
     ) -> Done {
         let rows = self.rows(about);
         let mut broken = invariants::check_rows(&rows).err();
-        let commit = match decide(rules, &rows, command, Self::clock(now_ms)) {
+        let commit = match decide(rules, &rows, command, self.clock(now_ms)) {
             Ok(commit) => commit,
             Err(rejection) => {
                 return Done { answer: Err(rejection), commit: None, broken, second_row: false, refused: false };
@@ -146,13 +171,13 @@ impl Store {
     /// When the first execution is due that has not ended, in milliseconds since the beginning.
     pub(crate) fn next_due_ms(&self) -> Option<u64> {
         let due = self.executions.iter().filter_map(|execution| execution.as_ref()?.due_at());
-        due.min().map(|due| due.as_millis().saturating_sub(BEGINNING_MS))
+        due.min().map(|due| self.when_ms(due))
     }
 
     /// Whether a query for due rows offers this one.
     pub(crate) fn is_due(&self, execution: u32, now_ms: u64) -> bool {
         let due = self.executions[execution as usize].as_ref().and_then(Execution::due_at);
-        due.is_some_and(|due| due <= Self::clock(now_ms))
+        due.is_some_and(|due| due <= self.clock(now_ms))
     }
 
     /// The status as a client is told it.

@@ -62,6 +62,12 @@ pub enum Blow {
         worker: u8,
         ppm: i64,
     },
+    StoreClock {
+        by_ms: i64,
+    },
+    StoreDrift {
+        ppm: i64,
+    },
     SlowStore {
         by_ms: u64,
     },
@@ -157,6 +163,8 @@ pub(super) fn read_blow(action: &Action, names: &Names, workers: u32) -> Result<
             Fault::Heal(target) => Blow::Heal { workers: workers_of(target, workers)? },
             Fault::Pause { worker: name, for_ms } => Blow::Pause { worker: worker(name)?, for_ms: *for_ms },
             Fault::Resume(name) => Blow::Resume(worker(name)?),
+            Fault::StoreClock { by_ms } => Blow::StoreClock { by_ms: *by_ms },
+            Fault::StoreDrift { ppm } => Blow::StoreDrift { ppm: *ppm },
             Fault::Clock { worker: name, by_ms } => Blow::Clock { worker: worker(name)?, by_ms: *by_ms },
             Fault::Drift { worker: name, ppm } => Blow::Drift { worker: worker(name)?, ppm: *ppm },
             Fault::SlowStore { by_ms } => Blow::SlowStore { by_ms: *by_ms },
@@ -215,6 +223,8 @@ fn write_blow(blow: &Blow, names: &Names, workers: u32) -> Action {
         Blow::Resume(index) => Fault::Resume(worker(index)),
         Blow::Clock { worker: index, by_ms } => Fault::Clock { worker: worker(index), by_ms },
         Blow::Drift { worker: index, ppm } => Fault::Drift { worker: worker(index), ppm },
+        Blow::StoreClock { by_ms } => Fault::StoreClock { by_ms },
+        Blow::StoreDrift { ppm } => Fault::StoreDrift { ppm },
         Blow::SlowStore { by_ms } => Fault::SlowStore { by_ms },
         Blow::StoreRestart => Fault::StoreRestart,
         Blow::Encode { step: index } => Fault::Encode(step(index)),

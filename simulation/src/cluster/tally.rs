@@ -1,6 +1,6 @@
 //! What a campaign has reached: a run that never met a rejection has not tested it.
 
-use hydra_protocol::{Command, Ending, Rejection};
+use hydra_protocol::{Command, Ending, Failure, Rejection};
 
 /// How far a name's count may go; a name is an index into one of the tables below.
 macro_rules! tally {
@@ -70,13 +70,14 @@ tally! {
     /// Faults that struck.
     faults: FAULTS = [
         "crash", "restart", "disconnect-before", "reply-lost", "reply-late", "duplicate", "partition", "heal", "pause",
-        "resume", "clock", "drift", "slow-store", "store-restart", "encode", "decode",
+        "resume", "clock", "drift", "store-clock", "store-drift", "slow-store", "store-restart", "encode", "decode",
     ];
     /// Ways back, and other things that must have happened.
     paths: PATHS = [
         "taken-over", "body-cancelled", "attempt-crashed", "in-doubt", "unencodable", "undecodable", "exhausted",
         "asked-again", "late-reply-used", "late-reply-dropped", "stopped-by-clock", "parked", "held", "shut-down",
         "replayed", "transaction-rolled-back", "zombie-refused", "workflow-failed", "succeeded", "cancelled",
+        "race-won", "deadline-passed",
     ];
 }
 
@@ -149,10 +150,11 @@ impl Tally {
             Rejection::Unresolved(_) => 12,
             Rejection::NotInDoubt => 13,
             Rejection::Superseded { .. } => 14,
-            // No run of right workers with unchanged code gets there, so these are no goals: four billion claims; a
+            // No run of right workers with unchanged code gets there, so these are no goals: four billion claims or attempts; a
             // settlement before any beginning; a step whose kind has changed; a settlement or an ending that the
             // worker's machine cannot name.
             Rejection::EpochExhausted
+            | Rejection::AttemptsExhausted
             | Rejection::UnknownStep
             | Rejection::KindMismatch { .. }
             | Rejection::IllegalSettlement(_)
@@ -174,6 +176,7 @@ impl Tally {
     pub(crate) fn ending(&mut self, ending: Ending) {
         self.path(match ending {
             Ending::Succeeded => path_index("succeeded"),
+            Ending::Failed(Failure::DeadlineExceeded) => path_index("deadline-passed"),
             Ending::Failed(_) => path_index("workflow-failed"),
             Ending::Cancelled => path_index("cancelled"),
         });

@@ -12,6 +12,7 @@ use super::config::Config;
 use super::note::{Fact, Gave, Note, Seen, Who};
 use super::program::Programs;
 use super::strike::{Blow, Strike};
+use crate::clock::Clock;
 use crate::history::{Op, Phase, Status};
 
 /// What is remembered of one step.
@@ -53,6 +54,11 @@ struct ExecutionSeen {
     last_ms: u64,
     retried: bool,
     decode: bool,
+    /// Claimed since the last other sign, and how often it was claimed and given back without one in between.
+    claimed: bool,
+    fruitless: u32,
+    /// When a client first asked for its start.
+    started_ms: Option<u64>,
 }
 
 /// What is remembered of one worker.
@@ -63,13 +69,26 @@ struct WorkerSeen {
 }
 
 /// Looks at runs, one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Watch {
     steps: Vec<StepSeen>,
     executions: Vec<ExecutionSeen>,
     workers: Vec<WorkerSeen>,
+    /// The store's clock, by which due times are told, from zero.
+    store: Clock,
+    /// How far it was set back.
+    back_ms: u64,
 }
 
+impl Default for Watch {
+    fn default() -> Self {
+        let store = Clock::starting_at(0);
+        Watch { steps: Vec::new(), executions: Vec::new(), workers: Vec::new(), store, back_ms: 0 }
+    }
+}
+
+/// So often may an execution be claimed and given back with nothing done in between.
+const FRUITLESS_MAX: u32 = 2;
 /// Leases that a takeover may need after the last fault has been felt.
 const TAKEOVER_LEASES_MAX: u64 = 2;
 
@@ -93,6 +112,7 @@ impl Watch {
         self.executions.resize(programs.programs.len(), ExecutionSeen::default());
         self.workers.clear();
         self.workers.resize(config.workers as usize, WorkerSeen::default());
+        (self.store, self.back_ms) = (Clock::starting_at(0), 0);
         for note in notes {
             let strange = self.note(note, strikes, programs, config);
             if strange.is_some() {
@@ -105,12 +125,19 @@ impl Watch {
 
     fn note(&mut self, note: &Note, strikes: &[Strike], programs: &Programs, config: &Config) -> Strange {
         let at_ms = note.at_ms;
+        let shown_ms = self.store.shows_ms(at_ms);
         let worker = match note.who {
             Who::Worker(worker) => worker,
             Who::Client | Who::Store | Who::Nemesis => 0,
         };
         match note.fact {
-            Fact::Invoked { .. } => None,
+            Fact::Invoked { op, execution, .. } => {
+                let seen = &mut self.executions[execution as usize];
+                if op == Op::Start {
+                    seen.started_ms.get_or_insert(shown_ms);
+                }
+                None
+            }
             Fact::Answered { op, execution, other_input, phase, .. } => {
                 let seen = &mut self.executions[execution as usize];
                 seen.retried |= op == Op::Retry && phase == Phase::Ok;
@@ -173,6 +200,7 @@ impl Watch {
                 for there in &mut self.workers {
                     there.felt_until_ms = at_ms;
                 }
+                self.store.drift(at_ms, 0);
                 None
             }
             Fact::Ended => None,
@@ -186,12 +214,17 @@ impl Watch {
                 strange_if!(seen.leased && at_ms > excused_ms, "a healthy worker was taken from");
                 strange_if!(seen.leased && felt_ms == 0, "a worker without a fault was taken from");
                 (seen.epoch, seen.claim, seen.owner, seen.leased) = (epoch, claim, worker, true);
+                seen.claimed = true;
                 seen.status = Some(Status::Running);
                 strange
             }
             Fact::Released { execution, claim } => {
+                let before = self.executions[execution as usize];
                 let strange = self.written(execution, claim, at_ms, programs, config);
-                self.executions[execution as usize].leased = false;
+                let seen = &mut self.executions[execution as usize];
+                seen.leased = false;
+                seen.fruitless = before.fruitless + u32::from(before.claimed);
+                strange_if!(seen.fruitless > FRUITLESS_MAX, "claimed and given back over and over");
                 strange
             }
             Fact::Began { step, attempt, claim } => {
@@ -201,7 +234,7 @@ impl Watch {
                 let most = attempts_max(step, programs, config);
                 strange_if!(attempt > most || there.began > most, "too many attempts");
                 strange_if!(there.checkpoint.is_some(), "an attempt of a settled step");
-                strange_if!(at_ms < there.waits_until_ms, "an attempt before its backoff was over");
+                strange_if!(shown_ms < there.waits_until_ms, "an attempt before its backoff was over");
                 self.written(programs.steps[step as usize].execution, claim, at_ms, programs, config)
             }
             Fact::Checkpoint { step, seen, claim } => {
@@ -210,7 +243,7 @@ impl Watch {
             }
             Fact::Waits { step, due_ms, .. } => {
                 let there = &mut self.steps[step as usize];
-                let wait_ms = due_ms.saturating_sub(at_ms);
+                let wait_ms = due_ms.saturating_sub(shown_ms);
                 let backoff = config.backoff();
                 let least_ms = backoff.wait_min(1).as_millis();
                 strange_if!(wait_ms < least_ms || wait_ms > config.backoff_cap_ms, "a backoff out of bounds");
@@ -222,13 +255,13 @@ impl Watch {
                 let there = &mut self.steps[step as usize];
                 strange_if!(there.timer_due_ms.is_some(), "a timer was set twice");
                 let asked_ms = programs.steps[step as usize].lasts_ms;
-                strange_if!(due_ms < at_ms.saturating_add(asked_ms), "a timer was set too short");
+                strange_if!(due_ms < shown_ms.saturating_add(asked_ms), "a timer was set too short");
                 there.timer_due_ms = Some(due_ms);
                 self.written(programs.steps[step as usize].execution, claim, at_ms, programs, config)
             }
             Fact::TimerFired { step, claim } => {
                 let there = &mut self.steps[step as usize];
-                strange_if!(there.timer_due_ms.is_none_or(|due_ms| at_ms < due_ms), "a timer fired early");
+                strange_if!(there.timer_due_ms.is_none_or(|due_ms| shown_ms < due_ms), "a timer fired early");
                 strange_if!(std::mem::replace(&mut there.fired, true), "a timer fired twice");
                 self.written(programs.steps[step as usize].execution, claim, at_ms, programs, config)
             }
@@ -290,21 +323,34 @@ impl Watch {
         match status {
             Status::Pending => {
                 strange_if!(before.is_some(), "started twice");
-                seen.last_ms = note.at_ms;
+                seen.last_ms = note.at_ms + programs.programs[execution as usize].delay_ms;
             }
             Status::Running | Status::Missing => return Some("a status that nobody writes"),
             Status::Cancelled => strange_if!(note.who != Who::Client, "cancelled by a worker"),
             Status::Succeeded | Status::Failed => {
                 let decode = seen.decode;
+                if note.who == Who::Store {
+                    let deadline_ms = programs.programs[execution as usize].deadline_ms;
+                    let since_ms = self.store.shows_ms(note.at_ms).saturating_sub(seen.started_ms.unwrap_or(u64::MAX));
+                    strange_if!(deadline_ms.is_none_or(|deadline_ms| since_ms < deadline_ms), "ended by its rows");
+                    return None;
+                }
                 let mut failed = false;
                 let mut all = true;
-                for step in steps {
-                    let plan = &programs.steps[step as usize];
-                    let there = &self.steps[step as usize];
-                    let settled = if plan.kind == Kind::Timer { there.fired } else { there.checkpoint.is_some() };
-                    let value = plan.kind == Kind::Timer || matches!(there.checkpoint, Some(Seen::Value(_)));
-                    all &= settled && (value || plan.caught);
-                    failed |= settled && !value && !plan.caught;
+                let program = &programs.programs[execution as usize];
+                for group in &programs.groups[program.items.start as usize..program.items.end as usize] {
+                    let mut any = false;
+                    let mut each = true;
+                    for step in steps.start + group.first..steps.start + group.first + group.count {
+                        let plan = &programs.steps[step as usize];
+                        let there = &self.steps[step as usize];
+                        let settled = if plan.kind == Kind::Timer { there.fired } else { there.checkpoint.is_some() };
+                        let value = plan.kind == Kind::Timer || matches!(there.checkpoint, Some(Seen::Value(_)));
+                        any |= settled && (value || plan.caught);
+                        each &= settled && (value || plan.caught);
+                        failed |= settled && !value && !plan.caught;
+                    }
+                    all &= if group.is_race { any } else { each };
                 }
                 strange_if!(status == Status::Succeeded && !all, "succeeded, and not every step has");
                 strange_if!(status == Status::Failed && !failed && !decode, "failed, and nothing has");
@@ -318,7 +364,8 @@ impl Watch {
     /// A write is accepted from the latest claim alone.
     fn written(&mut self, execution: u32, claim: u32, at_ms: u64, programs: &Programs, config: &Config) -> Strange {
         let strange = self.sign(execution, at_ms, programs, config);
-        let seen = &self.executions[execution as usize];
+        let seen = &mut self.executions[execution as usize];
+        (seen.claimed, seen.fruitless) = (false, 0);
         strange_if!(seen.claim != claim, "a write under an old claim");
         strange
     }
@@ -327,13 +374,14 @@ impl Watch {
     fn sign(&mut self, execution: u32, at_ms: u64, programs: &Programs, config: &Config) -> Strange {
         let steps = programs.programs[execution as usize].steps.clone();
         let seen = &mut self.executions[execution as usize];
-        let quiet_ms = at_ms - std::mem::replace(&mut seen.last_ms, at_ms);
-        if quiet_ms <= config.lease_ms * TAKEOVER_LEASES_MAX {
+        let quiet_ms = at_ms.saturating_sub(std::mem::replace(&mut seen.last_ms, at_ms));
+        if quiet_ms <= config.lease_ms * TAKEOVER_LEASES_MAX + self.back_ms {
             return None;
         }
         let longest_ms =
             programs.steps[steps.start as usize..steps.end as usize].iter().map(|step| step.lasts_ms).max();
-        strange_if!(quiet_ms > longest_ms.unwrap_or(0) + config.lease_ms * TAKEOVER_LEASES_MAX, "quiet for long");
+        let most_ms = longest_ms.unwrap_or(0) + config.lease_ms * TAKEOVER_LEASES_MAX + self.back_ms;
+        strange_if!(quiet_ms > most_ms, "quiet for long");
         None
     }
 
@@ -362,7 +410,15 @@ impl Watch {
                     }
                 }
             }
-            Blow::SlowStore { .. } | Blow::StoreRestart => {
+            Blow::SlowStore { .. } | Blow::StoreRestart | Blow::StoreClock { .. } | Blow::StoreDrift { .. } => {
+                match *blow {
+                    Blow::StoreClock { by_ms } => {
+                        self.store.jump(at_ms, by_ms);
+                        self.back_ms += by_ms.min(0).unsigned_abs();
+                    }
+                    Blow::StoreDrift { ppm } => self.store.drift(at_ms, ppm),
+                    _ => {}
+                }
                 for worker in 0..self.workers.len() as u8 {
                     self.felt(worker, u64::MAX);
                 }

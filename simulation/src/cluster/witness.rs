@@ -66,9 +66,16 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 (Reply::Released { .. }, _) => self.note(who, Fact::Released { execution: execution_index, claim }),
                 (_, Status::Ended(ending)) => {
                     self.tally.ending(ending);
-                    self.ended_by[execution_index as usize] = claim;
                     let status = self.store.status(execution_index);
-                    self.note(who, Fact::Status { execution: execution_index, status, claim });
+                    // A claim that finds the deadline passed, or the limit of replays reached, ends the execution
+                    // without having been granted: it is the rows that say so, whoever looks at them.
+                    if matches!(command, Command::Claim { .. }) {
+                        self.ended_by[execution_index as usize] = 0;
+                        self.note(Who::Store, Fact::Status { execution: execution_index, status, claim: 0 });
+                    } else {
+                        self.ended_by[execution_index as usize] = claim;
+                        self.note(who, Fact::Status { execution: execution_index, status, claim });
+                    }
                 }
                 (Reply::Started | Reply::Reopened, _) => {
                     let status = self.store.status(execution_index);
@@ -77,7 +84,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 _ => {}
             }
             if let Status::Ready { due_at } = execution.status {
-                self.something_due(due_at.as_millis().saturating_sub(BEGINNING_MS));
+                self.something_due(self.store.when_ms(due_at));
             }
         }
         done

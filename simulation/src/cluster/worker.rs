@@ -3,6 +3,7 @@
 use hydra_protocol::{Span, Time};
 
 use super::store::BEGINNING_MS;
+use crate::clock::Clock;
 
 /// Where in the life of a worker's process a fault may be placed; counted from 1 since the process began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,17 +83,6 @@ pub(crate) struct Worker {
     store_ahead_ms: i64,
 }
 
-/// A clock that may be wrong and may run at another speed.
-#[derive(Clone, Copy, Debug)]
-struct Clock {
-    since_ms: u64,
-    shown_ms: u64,
-    /// Its speed in millionths.
-    speed: u64,
-}
-
-const MILLION: u64 = 1_000_000;
-
 impl Default for Worker {
     fn default() -> Self {
         Worker {
@@ -109,7 +99,7 @@ impl Default for Worker {
             poll_at_ms: u64::MAX,
             polling: false,
             store_ahead_ms: 0,
-            clock: Clock { since_ms: 0, shown_ms: BEGINNING_MS, speed: MILLION },
+            clock: Clock::starting_at(BEGINNING_MS),
         }
     }
 }
@@ -117,8 +107,7 @@ impl Default for Worker {
 impl Worker {
     /// What its clock shows.
     pub(crate) fn clock(&self, now_ms: u64) -> Time {
-        let passed = (now_ms - self.clock.since_ms) * self.clock.speed / MILLION;
-        Time::from_millis(self.clock.shown_ms + passed)
+        Time::from_millis(self.clock.shows_ms(now_ms))
     }
 
     /// An answer tells the store's clock.
@@ -142,23 +131,17 @@ impl Worker {
 
     /// How long a span by its clock really lasts, in milliseconds.
     pub(crate) fn lasts_ms(&self, span: Span) -> u64 {
-        match self.clock.speed {
-            MILLION => span.as_millis(),
-            speed => (u128::from(span.as_millis()) * u128::from(MILLION)).div_ceil(u128::from(speed)) as u64,
-        }
+        self.clock.lasts_ms(span.as_millis())
     }
 
     /// The clock jumps.
     pub(crate) fn jump(&mut self, now_ms: u64, by_ms: i64) {
-        let shown = self.clock(now_ms).as_millis();
-        self.clock = Clock { since_ms: now_ms, shown_ms: shown.saturating_add_signed(by_ms), ..self.clock };
+        self.clock.jump(now_ms, by_ms);
     }
 
     /// The clock changes its speed.
     pub(crate) fn drift(&mut self, now_ms: u64, ppm: i64) {
-        let shown_ms = self.clock(now_ms).as_millis();
-        let speed = MILLION.saturating_add_signed(ppm.clamp(-900_000, 9_000_000));
-        self.clock = Clock { since_ms: now_ms, shown_ms, speed };
+        self.clock.drift(now_ms, ppm);
     }
 
     /// The process ends.
@@ -172,20 +155,5 @@ impl Worker {
         self.drives = 0;
         self.poll_at_ms = u64::MAX;
         self.polling = false;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_fast_clock_shows_more_and_waits_less() {
-        let mut worker = Worker::default();
-        worker.drift(1_000, 100_000);
-        assert_eq!(worker.clock(11_000).since(Worker::default().clock(1_000)).as_millis(), 11_000);
-        assert_eq!(worker.lasts_ms(Span::from_millis(11_000)), 10_000);
-        worker.jump(11_000, -5_000);
-        assert_eq!(worker.clock(11_000).as_millis(), BEGINNING_MS + 1_000 + 11_000 - 5_000);
     }
 }

@@ -40,13 +40,17 @@ pub enum Kind {
     Encode,
     /// A checkpoint cannot be decoded.
     Decode,
+    /// The store's clock jumps.
+    StoreClock,
+    /// The store's clock runs at another speed.
+    StoreDrift,
     /// An operator opens failed executions again. No fault, but as unforeseen.
     Operator,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Crash,
         Kind::Stop,
         Kind::DisconnectBefore,
@@ -62,6 +66,8 @@ impl Kind {
         Kind::Encode,
         Kind::Decode,
         Kind::Operator,
+        Kind::StoreClock,
+        Kind::StoreDrift,
     ];
 }
 
@@ -70,13 +76,18 @@ const STRIKES_MAX: u64 = 8;
 
 /// Chooses the strikes of a run into `strikes`, which is emptied first.
 pub fn choose(random: &mut Random, workload: &Workload, config: &Config, strikes: &mut Vec<Strike>) {
+    choose_of(&Kind::ALL, random, workload, config, strikes);
+}
+
+/// The same with these kinds of fault alone.
+pub fn choose_of(of: &[Kind], random: &mut Random, workload: &Workload, config: &Config, strikes: &mut Vec<Strike>) {
     strikes.clear();
     let mut kinds = [Kind::Crash; Kind::ALL.len()];
     let mut count = 0;
     let bits = random.bits();
-    for (index, kind) in Kind::ALL.into_iter().enumerate() {
+    for (index, kind) in of.iter().enumerate() {
         if bits & (1 << index) != 0 {
-            kinds[count] = kind;
+            kinds[count] = *kind;
             count += 1;
         }
     }
@@ -149,6 +160,16 @@ impl Choice<'_> {
                 let ppm = self.random.between(0, 400_000) as i64 - 200_000;
                 let when = When::At(self.at_ms());
                 self.push(when, Blow::Drift { worker, ppm });
+            }
+            Kind::StoreClock => {
+                let by_ms = self.random.between(0, self.config.lease_ms * 4) as i64 - 2 * self.config.lease_ms as i64;
+                let when = When::At(self.at_ms());
+                self.push(when, Blow::StoreClock { by_ms });
+            }
+            Kind::StoreDrift => {
+                let ppm = self.random.between(0, 400_000) as i64 - 200_000;
+                let when = When::At(self.at_ms());
+                self.push(when, Blow::StoreDrift { ppm });
             }
             Kind::SlowStore => {
                 let by_ms = self.random.between(1, self.config.timeout_ms * 2);

@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 
-use hydra_schedule::{Fault, Name, StepName};
+use hydra_schedule::{Action, Fault, Name, StepName};
 
 use super::contract::Settings;
 use super::health::Health;
+use crate::clock::Clock;
 use crate::history::{Call, Effect, Entered, Gave, History, Journal, Op, Phase, Record, Seen, Status, What};
 use crate::workload::{Item, Program, Step, StepKind};
 
@@ -87,6 +88,10 @@ pub struct Facts<'a> {
     pub(super) healed: Option<usize>,
     /// The last record.
     pub(super) end_ms: u64,
+    /// What the store's clock showed at each record, where it was ever wrong.
+    store_ms: Vec<u64>,
+    /// How far the store's clock was set back, all in all: what was due before is due as much later.
+    pub(super) back_ms: u64,
     /// Steps whose checkpoint was made undecodable, with the record of the fault.
     pub(super) undecodable: Vec<(usize, &'a StepName)>,
     pub(super) workers: &'a [Name],
@@ -129,7 +134,10 @@ impl<'a> Facts<'a> {
                 executions[*at].add(index, record);
             }
         }
+        let (store_ms, back_ms) = store_clock(&history.records);
         Facts {
+            store_ms,
+            back_ms,
             records: &history.records,
             settings,
             executions,
@@ -145,6 +153,11 @@ impl<'a> Facts<'a> {
         self.records[index].at_ms
     }
 
+    /// The same by the store's clock, by which due times are told.
+    pub(super) fn store_ms(&self, index: usize) -> u64 {
+        self.store_ms.get(index).copied().unwrap_or_else(|| self.at_ms(index))
+    }
+
     /// Whether there is a time from which nothing is struck: only then can a wait be too long.
     pub(super) fn faults_ceased(&self) -> bool {
         self.healed.is_some() || self.health.is_untouched()
@@ -155,6 +168,36 @@ impl<'a> Facts<'a> {
         let from_ms = self.at_ms(from).saturating_sub(self.settings.lease_ms);
         self.health.struck(worker, from_ms, self.at_ms(until))
     }
+}
+
+/// What the store's clock showed at each record, and how far it was set back; nothing where it was always right.
+fn store_clock(records: &[Record]) -> (Vec<u64>, u64) {
+    let fault = |record: &'_ Record| match &record.what {
+        What::Fault { event } => match &event.action {
+            Action::Fault { fault: fault @ (Fault::StoreClock { .. } | Fault::StoreDrift { .. }), .. } => {
+                Some(fault.clone())
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    if !records.iter().any(|record| fault(record).is_some()) {
+        return (Vec::new(), 0);
+    }
+    let (mut clock, mut back_ms) = (Clock::starting_at(0), 0);
+    let shown = records.iter().map(|record| {
+        match fault(record) {
+            Some(Fault::StoreClock { by_ms }) => {
+                clock.jump(record.at_ms, by_ms);
+                back_ms += by_ms.min(0).unsigned_abs();
+            }
+            Some(Fault::StoreDrift { ppm }) => clock.drift(record.at_ms, ppm),
+            _ if matches!(record.what, What::Healed) => clock.drift(record.at_ms, 0),
+            _ => {}
+        }
+        clock.shows_ms(record.at_ms)
+    });
+    (shown.collect(), back_ms)
 }
 
 impl<'a> Execution<'a> {
@@ -290,6 +333,14 @@ impl<'a> Execution<'a> {
     pub fn started(&self) -> Option<usize> {
         let reached = |call: &&Answered<'_>| call.answer.is_none_or(|(_, answer)| answer.phase != Phase::Failed);
         self.calls_of(Op::Start).find(reached).map(|call| call.invoked)
+    }
+
+    /// Whether it had a deadline, counted from its start, that was over when it ended.
+    pub fn deadline_passed(&self, facts: &Facts<'_>, ended: usize) -> bool {
+        let started_ms = self.started().map_or(0, |started| facts.store_ms(started));
+        let lasted_ms = facts.store_ms(ended).saturating_sub(started_ms);
+        // A clock that was set back after the end had shown more before.
+        self.program.deadline_ms.is_some_and(|deadline_ms| lasted_ms.saturating_add(facts.back_ms) >= deadline_ms)
     }
 
     /// The items before the one at `index`.

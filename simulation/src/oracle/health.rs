@@ -110,6 +110,8 @@ impl<'a> Health<'a> {
                     self.end(EndsBy::Heal, Some(worker.as_str()), at_ms);
                 }
             }
+            // Leases end by the store's clock, whoever holds them.
+            Fault::StoreClock { .. } | Fault::StoreDrift { .. } => self.strike(index, at_ms, None, EndsBy::Heal),
             Fault::SlowStore { by_ms: 0 } => self.end(EndsBy::StoreSpeed, None, at_ms),
             Fault::SlowStore { .. } => self.strike(index, at_ms, None, EndsBy::StoreSpeed),
             Fault::StoreRestart => self.strike(index, at_ms, None, EndsBy::Itself),

@@ -62,6 +62,7 @@ impl Report {
                     anomaly => case.anomaly.map(|anomaly| anomaly.words()),
                     seen => case.seen,
                     advice => case.advice.as_deref(),
+                    shortest => case.shortest.as_deref(),
                     schedule => story.schedule.to_string(),
                     replay => story.replay.as_str(),
                     drawing => Value::from(Serde(Drawing::of(&case.timeline))),
@@ -88,6 +89,7 @@ impl Report {
             cases => cases,
             command => self.command.as_str(),
             band => Drawing::BAND,
+            detail => [Drawing::DETAIL.0, Drawing::DETAIL.1],
         }
     }
 }

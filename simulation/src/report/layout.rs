@@ -12,6 +12,9 @@ const HEAD_HEIGHT: usize = 40;
 const ROW_HEIGHT: usize = 34;
 /// The mean width of a character of a label, in tenths of a pixel.
 const CHARACTER_TENTHS: usize = 62;
+/// The room for the details of a mark.
+const DETAIL_WIDTH: usize = 360;
+const DETAIL_HEIGHT: usize = 96;
 /// How far the life line stands from the left of its lane.
 const LINE_INSET: usize = 16;
 
@@ -56,6 +59,10 @@ struct Mark {
     label_x: usize,
     label_y: usize,
     band_y: usize,
+    /// Where the details are shown while the mark is pointed at.
+    detail_x: usize,
+    detail_y: usize,
+    hit_width: usize,
     time: String,
     label: String,
     title: String,
@@ -112,6 +119,10 @@ impl Drawing {
             let to_x = row.to.map(&line_x).filter(|to_x| *to_x != x);
             // A label stands in its own lane, and may run on to the right where its row is empty.
             let room = last_lane_end - x - 14;
+            let label = fitted(&row.text, room.max(LANE_WIDTH_MIN));
+            // Below the mark, or above it where the drawing ends.
+            let below = y_of(index) + 10;
+            let fits = below + DETAIL_HEIGHT <= y_of(timeline.rows.len());
             Mark {
                 x,
                 y: y_of(index),
@@ -121,7 +132,10 @@ impl Drawing {
                 label_y: y_of(index) - 6,
                 band_y: y_of(index) - ROW_HEIGHT * 2 / 3,
                 time: row.at_ms.map(crate::oracle::ms).unwrap_or_default(),
-                label: fitted(&row.text, room.max(LANE_WIDTH_MIN)),
+                detail_x: (x + 12).min(width.saturating_sub(DETAIL_WIDTH)),
+                detail_y: if fits { below } else { (y_of(index) - ROW_HEIGHT / 2).saturating_sub(DETAIL_HEIGHT) },
+                hit_width: 22 + label.chars().count() * CHARACTER_TENTHS / 10,
+                label,
                 title: row.detail.clone(),
                 tone: row.tone,
                 pair: row.pair,
@@ -146,6 +160,8 @@ impl Drawing {
 
     /// How high a band over one row is.
     pub(super) const BAND: usize = ROW_HEIGHT;
+    /// How large the room for the details of a mark is.
+    pub(super) const DETAIL: (usize, usize) = (DETAIL_WIDTH, DETAIL_HEIGHT);
 }
 
 /// `text` cut to what fits into `width` pixels; the whole is in the tool tip.

@@ -45,6 +45,9 @@ impl Report {
         }
         for case in &self.cases {
             writeln!(out, "\n{}", case.counterexample.to_markdown(2).trim_end())?;
+            if let Some(shortest) = &case.shortest {
+                writeln!(out, "\nThe shortest known: {shortest}")?;
+            }
             if let Some(advice) = &case.advice {
                 writeln!(out, "\nWhat to fix: {advice}")?;
             }

@@ -57,6 +57,9 @@ pub struct Case {
     /// What to fix, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
+    /// How this compares with the shortest story of the same that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortest: Option<String>,
 }
 
 /// The verdict over the whole subject.
@@ -82,13 +85,13 @@ impl Case {
             counterexample = counterexample.with_pair(first, second);
         }
         let counterexample = counterexample.with_replay(command);
-        Case { counterexample, timeline, anomaly: Some(finding.anomaly), seen: 1, advice: None }
+        Case { counterexample, timeline, anomaly: Some(finding.anomaly), seen: 1, advice: None, shortest: None }
     }
 
     /// A counterexample of the model checker.
     pub fn from_counterexample(counterexample: Counterexample) -> Self {
         let timeline = Timeline::from_counterexample(&counterexample);
-        Case { counterexample, timeline, anomaly: None, seen: 1, advice: None }
+        Case { counterexample, timeline, anomaly: None, seen: 1, advice: None, shortest: None }
     }
 }
 

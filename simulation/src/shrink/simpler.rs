@@ -2,7 +2,7 @@
 
 use hydra_schedule::{Action, ClientAct, Direction, Event, Fault, Name, Target, WorkerAct};
 
-use crate::workload::{Ends, Item, Program, Step, StepKind};
+use crate::workload::{Ends, Item, Program, Race, Sleep, Step, StepKind};
 
 /// The execution that an event names.
 pub(super) fn execution(event: &Event) -> Option<&Name> {
@@ -61,6 +61,11 @@ pub(super) fn events(event: &Event) -> Vec<Event> {
                 form(Fault::Clock { worker: worker.clone(), by_ms });
             }
         }
+        Fault::StoreClock { by_ms } => {
+            for size in smaller(by_ms.unsigned_abs()) {
+                form(Fault::StoreClock { by_ms: by_ms.signum() * i64::try_from(size).unwrap_or(0) });
+            }
+        }
         Fault::SlowStore { by_ms } => {
             for by_ms in smaller(*by_ms) {
                 form(Fault::SlowStore { by_ms });
@@ -88,6 +93,7 @@ pub(super) fn events(event: &Event) -> Vec<Event> {
         | Fault::Heal(_)
         | Fault::Resume(_)
         | Fault::Drift { .. }
+        | Fault::StoreDrift { .. }
         | Fault::StoreRestart
         | Fault::Encode(_)
         | Fault::Decode(_)
@@ -119,6 +125,10 @@ pub(super) fn programs(program: &Program) -> Vec<Program> {
     if program.cancel_at_ms.is_some() {
         all.push(Program { cancel_at_ms: None, ..program.clone() });
     }
+    if program.deadline_ms.is_some() {
+        all.push(Program { deadline_ms: None, ..program.clone() });
+    }
+    all.extend(smaller(program.delay_ms).into_iter().map(|delay_ms| Program { delay_ms, ..program.clone() }));
     all.extend(smaller(program.start_at_ms).into_iter().map(|start_at_ms| Program { start_at_ms, ..program.clone() }));
     all
 }
@@ -126,7 +136,7 @@ pub(super) fn programs(program: &Program) -> Vec<Program> {
 fn items(item: &Item) -> Vec<Item> {
     match item {
         Item::Sleep(sleep) => {
-            let shorter = |ms| Item::Sleep(crate::workload::Sleep { ms, ..sleep.clone() });
+            let shorter = |ms| Item::Sleep(Sleep { ms, ..sleep.clone() });
             smaller(sleep.ms).into_iter().map(shorter).collect()
         }
         Item::Step(step) => steps(step).into_iter().map(Item::Step).collect(),
@@ -146,7 +156,35 @@ fn items(item: &Item) -> Vec<Item> {
             }
             all
         }
+        Item::Race(race) => races(race),
     }
+}
+
+/// One of its runners alone, then all of them with none racing, then one less, then simpler ones.
+fn races(race: &Race) -> Vec<Item> {
+    let mut all: Vec<Item> = race.steps.iter().cloned().map(Item::Step).collect();
+    all.extend(race.sleep.clone().map(Item::Sleep));
+    if race.steps.len() > 1 {
+        all.push(Item::Parallel(race.steps.clone()));
+        all.extend(race.sleep.is_some().then(|| Item::Race(Race { sleep: None, ..race.clone() })));
+    }
+    for (index, step) in race.steps.iter().enumerate() {
+        if race.steps.len() > 1 {
+            let mut fewer = race.clone();
+            fewer.steps.remove(index);
+            all.push(Item::Race(fewer));
+        }
+        for simpler in steps(step) {
+            let mut changed = race.clone();
+            changed.steps[index] = simpler;
+            all.push(Item::Race(changed));
+        }
+    }
+    if let Some(sleep) = &race.sleep {
+        let shorter = |ms| Item::Race(Race { sleep: Some(Sleep { ms, ..sleep.clone() }), ..race.clone() });
+        all.extend(smaller(sleep.ms).into_iter().map(shorter));
+    }
+    all
 }
 
 fn steps(step: &Step) -> Vec<Step> {

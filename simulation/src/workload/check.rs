@@ -79,14 +79,16 @@ fn check_program(program: &Program, report: &mut impl FnMut(String, String)) {
         report(program.id.to_string(), format!("does {items} things; it needs 1 to {COUNT_MAX}"));
     }
     for item in &program.body {
-        if matches!(item, Item::Parallel(steps) if steps.is_empty()) {
-            report(program.id.to_string(), "has a parallel group without steps".to_owned());
+        match item {
+            Item::Parallel(steps) if steps.is_empty() => {
+                report(program.id.to_string(), "has a parallel group without steps".to_owned());
+            }
+            Item::Race(race) if race.steps.is_empty() => {
+                report(program.id.to_string(), "has a race without steps".to_owned());
+            }
+            Item::Step(_) | Item::Parallel(_) | Item::Sleep(_) | Item::Race(_) => {}
         }
-        let sleep = match item {
-            Item::Sleep(sleep) => Some(sleep),
-            Item::Step(_) | Item::Parallel(_) => None,
-        };
-        for id in item.steps().iter().map(|step| &step.id).chain(sleep.map(|sleep| &sleep.id)) {
+        for id in item.names() {
             if !ids.insert(id) {
                 report(
                     format!("{}/{id}", program.id),
@@ -94,11 +96,17 @@ fn check_program(program: &Program, report: &mut impl FnMut(String, String)) {
                 );
             }
         }
-        if let Some(sleep) = sleep {
+        if let Some(sleep) = item.sleep() {
             duration(program, sleep.id.as_str(), "sleeps", sleep.ms, report);
         }
         for step in item.steps() {
             check_step(program, step, report);
+        }
+    }
+    for (what, ms) in [("is delayed by", program.delay_ms), ("has a deadline after", program.deadline_ms.unwrap_or(0))]
+    {
+        if ms > DURATION_MAX_MS {
+            report(program.id.to_string(), format!("{what} {ms} ms; the most is {DURATION_MAX_MS}"));
         }
     }
     let starts = program.starts_again.iter().map(|start| start.at_ms);

@@ -2,7 +2,7 @@
 
 use hydra_schedule::Name;
 
-use super::{Ends, Item, Program, Random, Sleep, StartAgain, Step, StepKind, Workload};
+use super::{Ends, Item, Program, Race, Random, Sleep, StartAgain, Step, StepKind, Workload};
 
 /// What a generated workload may contain beside plain steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,11 +29,17 @@ pub enum Feature {
     Cancels,
     /// Starts under an id in use.
     StartsAgain,
+    /// Steps that race one another or a timer.
+    Races,
+    /// Executions that must end by a time.
+    Deadlines,
+    /// Executions that may begin only some time after their start.
+    Delays,
 }
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Feature; 11] = [
+    pub const ALL: [Feature; 14] = [
         Feature::Transactional,
         Feature::AtMostOnce,
         Feature::Parallel,
@@ -45,7 +51,16 @@ impl Feature {
         Feature::Caught,
         Feature::Cancels,
         Feature::StartsAgain,
+        Feature::Races,
+        Feature::Deadlines,
+        Feature::Delays,
     ];
+
+    /// What was thought of later draws from a source of its own: seeds that were written down before still mean the
+    /// same programs, with something added at the most.
+    fn is_later(self) -> bool {
+        matches!(self, Feature::Races | Feature::Deadlines | Feature::Delays)
+    }
 }
 
 /// The bounds of a generated workload.
@@ -91,18 +106,24 @@ impl Workload {
     /// The workload that `seed` stands for.
     pub fn generate(seed: u64, shape: &Shape) -> Self {
         let mut random = Random::new(seed);
+        let mut later = random.fork(LATER);
         let keep = |feature: &Feature| {
-            let kept = random.percent(50);
+            let source = if feature.is_later() { &mut later } else { &mut random };
+            let kept = source.percent(50);
             (!shape.swarm || kept).then_some(*feature)
         };
         let features: Vec<Feature> = shape.features.iter().filter_map(keep).collect();
-        let mut source = Source { random, shape, features };
+        let mut source = Source { random, later, shape, features };
         Workload { programs: (0..shape.executions as usize).map(|index| source.program(index)).collect() }
     }
 }
 
+/// The purpose of the source for what was thought of later.
+const LATER: u64 = 4;
+
 struct Source<'a> {
     random: Random,
+    later: Random,
     shape: &'a Shape,
     features: Vec<Feature>,
 }
@@ -132,7 +153,37 @@ impl Source<'_> {
             let other_input = self.random.percent(40);
             program.starts_again.push(StartAgain { at_ms: again_at, other_input });
         }
+        self.add_later(&mut program, &mut next_id);
         program
+    }
+
+    /// What was thought of later, added to a program that is complete without it.
+    fn add_later(&mut self, program: &mut Program, next_id: &mut u32) {
+        for item in &mut program.body {
+            if matches!(item, Item::Sleep(_)) || !self.chance_later(Feature::Races, 25) {
+                continue;
+            }
+            let steps = item.steps().to_vec();
+            // Alone against a timer; more than one against each other, with or without it.
+            let timed = steps.len() == 1 || self.later.percent(50);
+            let ms = self.later.below(self.shape.lease_ms / 5 + 1);
+            let sleep = timed.then(|| Sleep { id: numbered(next_id), ms });
+            *item = Item::Race(Race { steps, sleep });
+        }
+        if self.chance_later(Feature::Delays, 25) {
+            program.delay_ms = self.later.between(1, self.shape.sleep_max_ms);
+        }
+        // From much too short to nearly always long enough.
+        let magnitude = self.later.between(6, 18);
+        let deadline_ms = self.later.below(1 << magnitude);
+        if self.chance_later(Feature::Deadlines, 25) {
+            program.deadline_ms = Some(program.delay_ms + deadline_ms);
+        }
+    }
+
+    fn chance_later(&mut self, feature: Feature, percent: u64) -> bool {
+        let drawn = self.later.percent(percent);
+        drawn && self.features.contains(&feature)
     }
 
     fn item(&mut self, next_id: &mut u32) -> Item {

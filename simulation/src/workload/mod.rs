@@ -1,14 +1,18 @@
 //! Workloads: workflow programs in a small form that a driver in any language can interpret.
 //!
 //! A program is JSON. A driver walks `body` from the top: a `step` is awaited, the steps of a `parallel` group are begun
-//! together and all awaited, a `sleep` is the engine's own durable timer. What a body does (how long it takes, whether it
-//! fails, what it returns) is asked at its door, so that a driver needs to know steps and sleeps only.
+//! together and all awaited, a `sleep` is the engine's own durable timer; of a `race` the steps and the timer, if it has
+//! one, are begun together, the workflow goes on with the first that settles and drops the others. What a body does (how
+//! long it takes, whether it fails, what it returns) is asked at its door, so that a driver needs to know steps and sleeps
+//! only.
 //!
 //! ```json
 //! {"id": "W1", "body": [
 //!    {"step": {"id": "1", "kind": "keyed", "lasts_ms": 200, "ends": {"fails": {"times": 2}}}},
 //!    {"parallel": [{"id": "2a", "kind": "transactional"}, {"id": "2b", "kind": "at-most-once"}]},
-//!    {"sleep": {"id": "3", "ms": 5000}}]}
+//!    {"sleep": {"id": "3", "ms": 5000}},
+//!    {"race": {"steps": [{"id": "4", "kind": "keyed"}], "sleep": {"id": "5", "ms": 1000}}}],
+//!  "delay_ms": 500, "deadline_ms": 60000}
 //! ```
 
 mod check;
@@ -41,6 +45,12 @@ pub struct Program {
     /// When it is started, in milliseconds from the beginning of the run.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub start_at_ms: u64,
+    /// How long after its start it may begin at the earliest, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub delay_ms: u64,
+    /// How long after its start it fails if it has not ended, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
     /// Further starts under the same id.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub starts_again: Vec<StartAgain>,
@@ -70,6 +80,19 @@ pub enum Item {
     Parallel(Vec<Step>),
     /// Sleeps on the engine's durable timer.
     Sleep(Sleep),
+    /// Begins all of it, goes on with the first that settles, and drops the others.
+    Race(Race),
+}
+
+/// Steps that race one another and, if there is one, a timer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Race {
+    /// The steps; numbered before the timer.
+    pub steps: Vec<Step>,
+    /// The timer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<Sleep>,
 }
 
 /// One step.
@@ -177,14 +200,37 @@ impl Item {
             Item::Step(step) => std::slice::from_ref(step),
             Item::Parallel(steps) => steps,
             Item::Sleep(_) => &[],
+            Item::Race(race) => &race.steps,
         }
+    }
+
+    /// The timer of the item, which comes after its steps.
+    pub fn sleep(&self) -> Option<&Sleep> {
+        match self {
+            Item::Step(_) | Item::Parallel(_) => None,
+            Item::Sleep(sleep) => Some(sleep),
+            Item::Race(race) => race.sleep.as_ref(),
+        }
+    }
+
+    /// The names of its steps and of its timer, in the order in which they are numbered.
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
+        self.steps().iter().map(|step| &step.id).chain(self.sleep().map(|sleep| &sleep.id))
     }
 }
 
 impl Program {
     /// A program that does `body` and whose clients do nothing special.
     pub fn new(id: Name, body: Vec<Item>) -> Self {
-        Program { id, body, start_at_ms: 0, starts_again: Vec::new(), cancel_at_ms: None }
+        Program {
+            id,
+            body,
+            start_at_ms: 0,
+            delay_ms: 0,
+            deadline_ms: None,
+            starts_again: Vec::new(),
+            cancel_at_ms: None,
+        }
     }
 
     /// Its steps, in order; those of a group one after the other.
@@ -203,8 +249,18 @@ impl Program {
             Item::Sleep(sleep) => sleep.ms,
             Item::Step(step) => step.lasts_ms,
             Item::Parallel(steps) => steps.iter().map(|step| step.lasts_ms).max().unwrap_or(0),
+            Item::Race(race) => {
+                let sleep = race.sleep.iter().map(|sleep| sleep.ms);
+                race.steps.iter().map(|step| step.lasts_ms).chain(sleep).min().unwrap_or(0)
+            }
         };
-        self.body.iter().map(item).fold(0, u64::saturating_add)
+        self.body.iter().map(item).fold(self.delay_ms, u64::saturating_add)
+    }
+
+    /// How long it may sleep and be delayed, all of it together, in milliseconds.
+    pub fn sleeps_ms(&self) -> u64 {
+        let sleeps = self.body.iter().filter_map(|item| item.sleep());
+        sleeps.map(|sleep| sleep.ms).fold(self.delay_ms, u64::saturating_add)
     }
 }
 

@@ -108,6 +108,15 @@ fn a_transactional_effect_twice_or_without_its_checkpoint() {
         .leaves("A", "1", value_of("v1"))
         .checkpoints("A", "1", seen("v1"))
         .breaks(EffectOnceTransactional, &["its effect was never committed"]);
+    // Seen from outside: a later body has its value, and the store, once read, has no effect of it.
+    let later = r#"{"step":{"id":"1","kind":"transactional"}},{"step":{"id":"2","kind":"keyed"}}"#;
+    let read = |looked: bool| {
+        let story = Story::of(later).enters("A", "1").leaves("A", "1", value_of("v1"));
+        let story = if looked { story.effect("store", "1", "k", false) } else { story };
+        story.at(50).enters_seeing("A", "2", &[("1", seen("v1"))])
+    };
+    read(true).breaks(EffectOnceTransactional, &["at 50 ms, and its effect was never committed"]);
+    read(false).leaves_open(EffectOnceTransactional, "");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use hydra_schedule::Name;
 use hydra_simulation::history::{
     Call, Effect, Entered, Gave, Header, History, Journal, Op, Phase, Record, Seen, Status, What,
 };
-use hydra_simulation::workload::{BodyEnd, Item, Program, Random, Shape, Step, StepKind, Workload};
+use hydra_simulation::workload::{BodyEnd, Feature, Item, Program, Random, Shape, Step, StepKind, Workload};
 
 /// What is planted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +49,17 @@ struct Toy<'a> {
     keys: BTreeSet<String>,
 }
 
+/// What this engine can do: it has no races and no deadlines, and begins everything at once.
+fn known() -> Vec<Feature> {
+    let unknown = [Feature::Races, Feature::Deadlines, Feature::Delays];
+    Feature::ALL.into_iter().filter(|feature| !unknown.contains(feature)).collect()
+}
+
 pub(crate) fn run(seed: u64, bug: Bug) -> History {
-    let workload =
-        Workload::generate(seed, &Shape { executions: 1, swarm: seed.is_multiple_of(2), ..Shape::default() });
+    let workload = Workload::generate(
+        seed,
+        &Shape { executions: 1, swarm: seed.is_multiple_of(2), features: known(), ..Shape::default() },
+    );
     let program = &workload.programs[0];
     let mut toy = Toy {
         random: Random::new(seed).fork(1),

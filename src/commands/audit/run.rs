@@ -5,14 +5,11 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use hydra_model::museum::{self, Limits, Mutant, Source};
+use hydra_model::museum::{self, Mutant, Source};
 use hydra_model::run::Request;
 use hydra_model::scopes::Scope;
 use hydra_model::search::Verdict as Proof;
-use hydra_model::story;
-use hydra_model::world::World;
-use hydra_protocol::Protocol;
-use hydra_simulation::campaign::{self, Failure, Plan, Seeds};
+use hydra_simulation::campaign::{self, Failure, Known, Plan, Seeds};
 use hydra_simulation::oracle::{self, Settings, Verdict};
 use hydra_simulation::report::{Case, Report};
 use hydra_simulation::subjects::{self, Entry};
@@ -114,14 +111,7 @@ fn findings_of(mutant: &'static Mutant) -> Vec<&'static Mutant> {
 /// The shortest schedule that shows this one finding, by the model checker: each for itself, since with all of them on
 /// at once the shortest would always be the same.
 fn shortest(mutant: &'static Mutant) -> Option<Case> {
-    let models = Scope::Smoke.models();
-    let exhibit = museum::visit(mutant, &models, &Limits::default());
-    let kill = mutant.breaks.iter().find_map(|property| exhibit.kill(*property)).or(exhibit.kills.first())?;
-    let mut bounds = models.iter().find(|model| model.name == kill.model)?.bounds.clone();
-    bounds.defects = mutant.defects;
-    let world = World::<dyn Protocol + Sync>::new(bounds, mutant.rules).ok()?;
-    let story = story::retell(&world, kill.model, Some(mutant), kill.property, &kill.path, &kill.text);
-    let mut case = Case::from_counterexample(story);
+    let mut case = Case::from_counterexample(Known::of(mutant.name)?.emblem()?);
     case.advice = advice(mutant);
     Some(case)
 }

@@ -6,24 +6,34 @@ use std::time::{Duration, Instant};
 
 use hydra_engine::store::Store;
 use hydra_engine::{Client, Context, StepError, Worker, WorkerBuilder};
+use serde::{Deserialize, Serialize};
 
-/// Steps of each execution.
-pub const STEPS: u32 = 3;
+/// What an execution is started with.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Input {
+    pub steps: u32,
+    /// Nothing but bytes.
+    pub payload: String,
+}
+
+impl Input {
+    pub fn new(steps: u32, payload_bytes: usize) -> Self {
+        Input { steps, payload: "x".repeat(payload_bytes) }
+    }
+}
 
 /// A worker that drives the load.
 pub fn worker(store: Arc<dyn Store>, concurrency: usize) -> WorkerBuilder {
     Worker::builder(store).concurrency(concurrency).workflow("bench", bench)
 }
 
-async fn bench(ctx: Context, payload: String) -> Result<u32, StepError> {
+async fn bench(ctx: Context, input: Input) -> Result<u32, StepError> {
     let mut sum = 0;
-    for step in 0..STEPS {
-        sum += ctx.step(NAMES[step as usize]).run(|_| async { Ok(payload.len() as u32) }).await?;
+    for _ in 0..input.steps {
+        sum += ctx.step("reserve").run(|_| async { Ok(input.payload.len() as u32) }).await?;
     }
     Ok(sum)
 }
-
-const NAMES: [&str; STEPS as usize] = ["reserve", "charge", "ship"];
 
 /// What clients saw.
 pub struct Seen {
@@ -54,12 +64,11 @@ pub enum Until {
 pub async fn drive(
     client: Client,
     clients: usize,
-    payload: &str,
+    input: &Input,
     until: Until,
     done: Arc<AtomicU64>,
 ) -> anyhow::Result<Seen> {
     let (over, issued) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-    let input: Arc<str> = payload.into();
     let begun = Instant::now();
     let tasks: Vec<_> = (0..clients)
         .map(|number| {
@@ -75,7 +84,7 @@ pub async fn drive(
                     }
                     let id = format!("{number}-{execution}");
                     let asked = Instant::now();
-                    client.start("bench", &id, &&*input).await?;
+                    client.start("bench", &id, &input).await?;
                     let _: u32 = client.result(&id).await?;
                     if matches!(until, Until::Time(_)) {
                         latencies.push(asked.elapsed());

@@ -47,7 +47,8 @@ impl Memory {
             })
         };
         let until = Until::Executions(self.executions);
-        load::drive(Client::new(store), self.concurrency as usize, "x", until, done).await?;
+        let input = load::Input::new(3, 1);
+        load::drive(Client::new(store), self.concurrency as usize, &input, until, done).await?;
         watch.await?;
         Ok(())
     }

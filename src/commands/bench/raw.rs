@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use hydra_engine::store::SqliteStore;
 use rusqlite::{Connection, Statement, ToSql, params};
 
-use super::load::STEPS;
+use super::load::Input;
 
 /// Steps a second with one commit for one command of each of `concurrent` executions: start, claim, begin and settle of
 /// each step, finish. Nothing is read, nothing decided, nobody is answered.
-pub fn steps_per_s(concurrent: usize, payload: &str, time: Duration) -> anyhow::Result<f64> {
+pub fn steps_per_s(concurrent: usize, input: &Input, time: Duration) -> anyhow::Result<f64> {
+    let payload = serde_json::to_vec(input)?;
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("raw.sqlite");
     // Opened once by the engine, so that the tables are the engine's own.
@@ -28,14 +29,14 @@ pub fn steps_per_s(concurrent: usize, payload: &str, time: Duration) -> anyhow::
             keys.clone().try_for_each(|key| write(&mut rows, key))?;
             connection.execute_batch("commit")
         };
-        commit(&mut |rows, key| rows.start(key, payload))?;
+        commit(&mut |rows, key| rows.start(key, &payload))?;
         commit(&mut |rows, key| rows.claim(key))?;
-        for step in 1..=i64::from(STEPS) {
+        for step in 1..=i64::from(input.steps) {
             commit(&mut |rows, key| rows.begin(key, step))?;
             commit(&mut |rows, key| rows.settle(key, step))?;
         }
         commit(&mut |rows, key| rows.finish(key))?;
-        steps += u64::from(STEPS) * concurrent as u64;
+        steps += u64::from(input.steps) * concurrent as u64;
         first += concurrent as i64;
     }
     Ok(steps as f64 / begun.elapsed().as_secs_f64())
@@ -89,9 +90,9 @@ impl<'c> Rows<'c> {
         })
     }
 
-    fn start(&mut self, key: i64, payload: &str) -> rusqlite::Result<()> {
+    fn start(&mut self, key: i64, payload: &[u8]) -> rusqlite::Result<()> {
         one(&mut self.start, params![key, format!("0-{key}")])?;
-        one(&mut self.input, params![key, payload.as_bytes()])
+        one(&mut self.input, params![key, payload])
     }
 
     fn claim(&mut self, key: i64) -> rusqlite::Result<()> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use hydra_engine::store::{SqliteStore, Store};
+use hydra_engine::store::{SqliteOptions, Store, StoreOptions};
 use hydra_engine::{Client, Started, Worker};
 
 use order::{Order, order};
@@ -43,7 +43,7 @@ impl Demo {
         let folder = self.folder.display();
         std::fs::create_dir_all(&self.folder).with_context(|| format!("cannot make the folder {folder}"))?;
         let file = self.folder.join("orders.sqlite");
-        let sqlite = SqliteStore::open(&file)?;
+        let sqlite = SqliteOptions { journal: true, ..SqliteOptions::at(&file) }.open(StoreOptions::default())?;
         sqlite
             .execute(&["create table if not exists bookings (order_id text not null, cents integer not null)"])
             .await?;
@@ -86,6 +86,7 @@ impl Demo {
 
         let kept = summary::print(&client, &sqlite, &world, self.orders).await?;
         println!("\nLook inside: hydra executions {} show {}", file.display(), id(1));
+        println!("Did the store keep to the rules? hydra conform {}", file.display());
         Ok(if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

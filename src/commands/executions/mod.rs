@@ -6,6 +6,7 @@ mod show;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use hydra_engine::Client;
@@ -45,6 +46,12 @@ enum What {
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         attempts: u32,
     },
+    /// Deletes what ended long ago, with its steps and results, a batch at a time. Never one that has not ended.
+    Prune {
+        /// Ended longer ago than this: `30d`, `12h`.
+        #[arg(long, value_parser = humantime::parse_duration)]
+        older_than: Duration,
+    },
     /// Says what became of a step in doubt, or of one whose result was lost. Then `retry` lets its execution go on.
     Resolve {
         /// The execution's id.
@@ -80,6 +87,10 @@ impl Executions {
                 Some(What::Retry { id, attempts }) => {
                     client.retry(&id, attempts).await?;
                     println!("{id} is open again; the next worker that looks for work takes it up.");
+                }
+                Some(What::Prune { older_than }) => {
+                    let deleted = client.prune(older_than).await?;
+                    println!("{deleted} executions deleted; the file keeps its size and uses the room again.");
                 }
                 Some(What::Resolve { id, step, succeeded, failed }) => {
                     match (succeeded, failed) {

@@ -6,10 +6,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use hydra_engine::protocol::Time;
 use hydra_engine::store::{
-    Answer, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
+    Answer, Bell, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
     HeartbeatRequest, Heartbeats, HistoryView, ListFilter, Store, StoreError, Transact,
 };
-use tokio::sync::Notify;
 
 use super::outside::{Note, Outside};
 
@@ -68,11 +67,11 @@ impl Store for Listening {
         self.listen("list", self.store.list(filter))
     }
 
-    fn due_changed(&self) -> Arc<Notify> {
+    fn due_changed(&self) -> Arc<Bell> {
         self.store.due_changed()
     }
 
-    fn ended(&self) -> Arc<Notify> {
+    fn ended(&self) -> Arc<Bell> {
         self.store.ended()
     }
 

@@ -20,6 +20,8 @@ pub fn retry(rows: &Rows, attempts: u32, now: Time) -> Result<Commit, Rejection>
     match outcome {
         Outcome::Succeeded | Outcome::Fired => Ok(Commit::write(Some(execution.epoch), ready, Reply::Reopened)),
         Outcome::Unencodable | Outcome::InDoubt => Err(Rejection::Unresolved(outcome)),
+        // A step that waits must have an attempt left.
+        Outcome::Failed(_) if step.attempt == u32::MAX => Err(Rejection::AttemptsExhausted),
         Outcome::Failed(_) => {
             let step = Step {
                 attempts_max: step.attempt.saturating_add(attempts.max(1)),

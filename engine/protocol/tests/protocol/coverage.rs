@@ -74,7 +74,7 @@ labelled! {
     Rejection {
         UnknownExecution, Conflict, Ended, NotDue, UnknownWorkflow, EpochExhausted, NotLeased, StaleEpoch, LeaseExpired,
         UnknownStep, KindMismatch, AttemptMismatch, StepSettled, NotRunning, NotFailed, Unresolved,
-        NotInDoubt, Superseded, IllegalSettlement, IllegalEnding,
+        NotInDoubt, Superseded, AttemptsExhausted, IllegalSettlement, IllegalEnding,
     }
     Status { Ready, Leased, Ended }
     Ending { Succeeded, Failed, Cancelled }

@@ -4,7 +4,7 @@ use hydra_protocol::{Backoff, Command, Ending, Epoch, Failure, Kind, Release, Se
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use crate::store::{Message, Store};
+use super::store::{Message, Store};
 
 /// One thing that happens. Workers are named by how many leases ago they got theirs: 0 is the latest.
 #[derive(Clone, Copy, Debug)]

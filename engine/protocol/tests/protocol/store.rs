@@ -65,7 +65,7 @@ impl Store {
     }
 
     /// Decides a message and applies the commit, checking the invariants on both sides of it.
-    pub fn send<P: Protocol>(
+    pub fn send<P: Protocol + ?Sized>(
         &mut self,
         rules: &P,
         message: &Message,

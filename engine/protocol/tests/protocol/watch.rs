@@ -8,9 +8,9 @@ use hydra_protocol::{
     Wake,
 };
 
-use crate::property as p;
-use crate::schedule::{Move, STEPS, message};
-use crate::store::{Defect, Message, Store};
+use super::property as p;
+use super::schedule::{Move, STEPS, message};
+use super::store::{Defect, Message, Store};
 
 /// What was told of a step.
 #[derive(Clone, Copy, Debug, Default)]
@@ -26,7 +26,7 @@ struct Ghost {
 }
 
 /// A schedule as it runs.
-pub struct Watch<'a, P> {
+pub struct Watch<'a, P: ?Sized> {
     rules: &'a P,
     /// The rows.
     pub store: Store,
@@ -49,7 +49,7 @@ pub struct Watch<'a, P> {
 }
 
 /// Runs a schedule to its end, or to the first defect.
-pub fn run<'a, P: Protocol>(rules: &'a P, moves: &[Move]) -> Result<Watch<'a, P>, Defect> {
+pub fn run<'a, P: Protocol + ?Sized>(rules: &'a P, moves: &[Move]) -> Result<Watch<'a, P>, Defect> {
     let mut watch = Watch {
         rules,
         store: Store::default(),
@@ -72,7 +72,7 @@ pub fn run<'a, P: Protocol>(rules: &'a P, moves: &[Move]) -> Result<Watch<'a, P>
     Ok(watch)
 }
 
-impl<P: Protocol> Watch<'_, P> {
+impl<P: Protocol + ?Sized> Watch<'_, P> {
     fn step(&mut self, choice: Move) -> Result<(), Defect> {
         let sent = match choice {
             Move::Pass(ms) => {
@@ -266,7 +266,7 @@ impl<P: Protocol> Watch<'_, P> {
             match ghost.outcome {
                 Some((_, Outcome::Failed(_))) => {
                     ghost.outcome = None;
-                    ghost.granted = ghost.begun + attempts;
+                    ghost.granted = ghost.begun.saturating_add(attempts);
                     ghost.waits_until = None;
                 }
                 Some((_, Outcome::InDoubt | Outcome::Unencodable)) => return self.fail(p::RESOLVED),

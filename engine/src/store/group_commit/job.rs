@@ -6,7 +6,7 @@ use crate::store::apply::Tx;
 use crate::store::backend::{Backend, Reads};
 use crate::store::{
     Answer, ClaimRequest, Claims, CommandRequest, ExecutionId, ExecutionKey, ExecutionView, HeartbeatRequest,
-    Heartbeats, HistoryView, ListFilter, StoreError, Value,
+    Heartbeats, HistoryView, ListFilter, PruneRequest, Pruned, StoreError, Value,
 };
 
 /// The way back to who asked.
@@ -56,6 +56,7 @@ pub enum Operation {
     Command(Job<CommandRequest, Answer>),
     Claim(Job<ClaimRequest, Claims>),
     Heartbeat(Job<HeartbeatRequest, Heartbeats>),
+    Prune(Job<PruneRequest, Pruned>),
     /// Where there can be no reader beside the writer.
     Read(Read),
     /// Statements on the user's own tables, outside of any step.
@@ -71,6 +72,7 @@ impl Operation {
             Operation::Command(job) => job.run(|request| tx.command(request)),
             Operation::Claim(job) => job.run(|request| tx.claim(request)),
             Operation::Heartbeat(job) => job.run(|request| tx.heartbeat(request)),
+            Operation::Prune(job) => job.run(|request| tx.prune(request)),
             Operation::Read(read) => read.run(tx.backend),
             Operation::Execute(job) => {
                 job.run(|statements| statements.iter().try_for_each(|sql| tx.backend.execute(sql, &[]).map(drop)))
@@ -85,6 +87,7 @@ impl Operation {
             Operation::Command(job) => job.answer(failure),
             Operation::Claim(job) => job.answer(failure),
             Operation::Heartbeat(job) => job.answer(failure),
+            Operation::Prune(job) => job.answer(failure),
             Operation::Read(read) => read.answer(failure),
             Operation::Execute(job) => job.answer(failure),
             Operation::Query(job) => job.answer(failure),
@@ -97,6 +100,7 @@ impl Operation {
             Operation::Command(job) => job.reply.is_closed(),
             Operation::Claim(job) => job.reply.is_closed(),
             Operation::Heartbeat(job) => job.reply.is_closed(),
+            Operation::Prune(job) => job.reply.is_closed(),
             Operation::Read(_) => false,
             Operation::Execute(job) => job.reply.is_closed(),
             Operation::Query(job) => job.reply.is_closed(),

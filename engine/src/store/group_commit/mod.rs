@@ -3,7 +3,6 @@
 mod body;
 pub(super) mod job;
 mod queue;
-mod sync;
 mod writer;
 
 use std::marker::PhantomData;
@@ -11,14 +10,16 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use hydra_protocol::Time;
-use tokio::sync::{Notify, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use super::backend::{Backend, Reads};
 use super::signals::Signals;
 use super::{
-    Answer, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
-    HeartbeatRequest, Heartbeats, HistoryView, ListFilter, Store, StoreError, StoreOptions, Transact, Value, check,
+    Answer, ClaimRequest, Claims, CommandRequest, EndingMark, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
+    HeartbeatRequest, Heartbeats, HistoryView, ListFilter, PruneRequest, Pruned, Store, StoreError, StoreOptions,
+    Transact, Value, check,
 };
+use crate::bell::Bell;
 use body::{BodyTransaction, Opened};
 use job::{Job, Operation, Read};
 use queue::Queue;
@@ -140,9 +141,25 @@ async fn ask<T, A>(
     answer.await.unwrap_or_else(|_| Err(StoreError::Unknown("the store's writer ended before it answered".into())))
 }
 
+/// Reads that one of the threads takes at a time, at most.
+const READS_MAX: usize = 32;
+
 fn serve_reads(mut reader: impl Reads, reads: &Queue<Read>) {
-    while let Some(taken) = reads.take(1, true) {
-        for mut read in taken {
+    while let Some(taken) = reads.take(READS_MAX, true) {
+        let (mut views, mut others) = (Vec::with_capacity(taken.len()), Vec::new());
+        for read in taken {
+            match read {
+                Read::Execution(job) => views.push(job),
+                other => others.push(other),
+            }
+        }
+        if !views.is_empty() {
+            let found = reader.views(&views.iter().map(|job| &job.request).collect::<Vec<_>>());
+            for (job, found) in views.into_iter().zip(found) {
+                let _ = job.reply.send(found);
+            }
+        }
+        for mut read in others {
             let failure = read.run(&mut reader).err();
             read.answer(failure.as_ref());
         }
@@ -195,20 +212,32 @@ impl<B: Backend> Store for GroupCommit<B> {
         Box::pin(self.read(filter, Read::List))
     }
 
+    fn prune(&self, request: PruneRequest) -> BoxFuture<'_, Result<Pruned, StoreError>> {
+        Box::pin(self.write(request, Operation::Prune))
+    }
+
     fn payload_max(&self) -> usize {
         self.options.payload_bytes_max
     }
 
-    fn due_changed(&self) -> Arc<Notify> {
+    fn due_changed(&self) -> Arc<Bell> {
         Arc::clone(&self.signals.due_changed)
     }
 
-    fn ended(&self) -> Arc<Notify> {
+    fn ended(&self) -> Arc<Bell> {
         Arc::clone(&self.signals.ended)
     }
 
     fn watch_ending(&self, key: ExecutionKey) -> EndingWatch {
         self.signals.endings.watch(key)
+    }
+
+    fn ending_mark(&self) -> Option<EndingMark> {
+        Some(self.signals.endings.mark())
+    }
+
+    fn watch_ending_since(&self, key: ExecutionKey, mark: EndingMark) -> EndingWatch {
+        self.signals.endings.watch_since(key, mark)
     }
 
     fn now(&self) -> Time {

@@ -1,5 +1,6 @@
 //! Rows in memory: the same contract, and nothing is left when the process ends.
 
+mod evidence;
 mod reads;
 mod tables;
 
@@ -10,11 +11,12 @@ use std::time::Instant;
 use hydra_protocol::{Epoch, Execution, Step, StepNo, Time};
 
 use super::backend::{
-    Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Field, Identity, NewExecution, NewStep,
-    StepUpdate,
+    Aged, Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Field, Identity, NewExecution,
+    NewStep, StepUpdate,
 };
 use super::user_sql::UserSql;
 use super::{ExecutionKey, Inline, JournalStep, LeaseView, StoreError, StoreOptions, Target, Value};
+use crate::conform::Entry;
 use tables::{ExecutionRecord, StepRecord, Tables};
 
 /// A store in memory: for tests, and for work that may be lost with its process.
@@ -43,6 +45,13 @@ pub struct MemoryBackend {
 }
 
 impl MemoryBackend {
+    /// An empty store that keeps a journal of commands, for [`crate::conform::check`].
+    pub fn with_journal() -> Self {
+        let mut backend = Self::default();
+        backend.tables.keep_journal(Entry::Origin(0).encode());
+        backend
+    }
+
     /// The user's tables, with a transaction and a savepoint open in them if the engine's rows have them.
     fn user(&mut self) -> Result<&mut UserSql, StoreError> {
         if self.user.is_none() {
@@ -208,6 +217,15 @@ impl EngineRows for MemoryBackend {
         self.tables.put_lease(pair, LeaseView { ended_at: Some(at), ..lease });
         Ok(())
     }
+
+    fn keeps_journal(&self) -> bool {
+        self.tables.journal().is_some()
+    }
+
+    fn record(&mut self, entry: &[u8]) -> Result<(), StoreError> {
+        self.tables.put_entry(entry.to_vec());
+        Ok(())
+    }
 }
 
 impl Backend for MemoryBackend {
@@ -292,6 +310,30 @@ impl Backend for MemoryBackend {
         let to = (namespace.to_owned(), workflow, Time::MAX, i64::MAX);
         let mut due = self.tables.due().range((Bound::Excluded(from), Bound::Included(to)));
         Ok(due.next().map(|(_, _, due_at, _)| *due_at))
+    }
+
+    fn aged(&mut self, after: Option<ExecutionKey>, limit: usize) -> Result<Vec<Aged>, StoreError> {
+        let executions = self.tables.executions();
+        let newest = executions.last_key_value().map_or(i64::MIN, |(key, _)| *key);
+        let from = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.0));
+        let aged = executions.range((from, Bound::Unbounded)).take_while(|(key, _)| **key < newest).take(limit);
+        Ok(aged
+            .map(|(key, record)| Aged {
+                key: ExecutionKey(*key),
+                namespace: record.id.namespace.clone(),
+                row: Ok(record.row),
+                started_at: record.started_at,
+                ended_at: record.ended_at,
+            })
+            .collect())
+    }
+
+    fn delete_execution(&mut self, key: ExecutionKey, row: &Execution) -> Result<(), StoreError> {
+        if self.execution(key)?.row != *row {
+            return Err(missing(format!("execution with key {} that has not changed", key.0)));
+        }
+        self.tables.remove_execution(key.0);
+        Ok(())
     }
 
     fn set_deadline(&mut self, deadline: Option<Instant>) {

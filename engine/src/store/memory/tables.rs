@@ -47,6 +47,8 @@ pub struct Tables {
     due: BTreeSet<(String, Arc<str>, Time, i64)>,
     /// Namespace, deadline: of those not ended.
     deadlines: BTreeSet<(String, Time, i64)>,
+    /// The journal of commands, if one is kept.
+    journal: Option<Vec<Vec<u8>>>,
     undo: Vec<Undo>,
 }
 
@@ -56,6 +58,7 @@ enum Undo {
     Execution(i64, Option<Box<ExecutionRecord>>),
     Step(Pair, Option<Box<StepRecord>>),
     Lease(Pair, Option<LeaseView>),
+    Entry,
 }
 
 impl Tables {
@@ -98,6 +101,37 @@ impl Tables {
         self.undo.push(Undo::Lease(pair, before));
     }
 
+    /// Removes an execution with its steps and leases.
+    pub fn remove_execution(&mut self, key: i64) {
+        let of = (key, 0)..=(key, u32::MAX);
+        for pair in self.steps.range(of.clone()).map(|(pair, _)| *pair).collect::<Vec<_>>() {
+            let before = self.steps.remove(&pair);
+            self.undo.push(Undo::Step(pair, before.map(Box::new)));
+        }
+        for pair in self.leases.range(of).map(|(pair, _)| *pair).collect::<Vec<_>>() {
+            let before = self.leases.remove(&pair);
+            self.undo.push(Undo::Lease(pair, before));
+        }
+        let before = self.set_execution(key, None);
+        self.undo.push(Undo::Execution(key, before.map(Box::new)));
+    }
+
+    pub fn journal(&self) -> Option<&[Vec<u8>]> {
+        self.journal.as_deref()
+    }
+
+    /// Keeps a journal from now on, which begins so.
+    pub fn keep_journal(&mut self, beginning: Vec<u8>) {
+        self.journal = Some(vec![beginning]);
+    }
+
+    pub fn put_entry(&mut self, entry: Vec<u8>) {
+        if let Some(journal) = &mut self.journal {
+            journal.push(entry);
+            self.undo.push(Undo::Entry);
+        }
+    }
+
     /// Where the transaction stands.
     pub fn mark(&self) -> usize {
         self.undo.len()
@@ -112,6 +146,7 @@ impl Tables {
                 Some(Undo::Step(pair, None)) => drop(self.steps.remove(&pair)),
                 Some(Undo::Lease(pair, Some(before))) => drop(self.leases.insert(pair, before)),
                 Some(Undo::Lease(pair, None)) => drop(self.leases.remove(&pair)),
+                Some(Undo::Entry) => drop(self.journal.as_mut().and_then(Vec::pop)),
                 None => {}
             }
         }

@@ -20,6 +20,7 @@ mod image;
 mod listen;
 mod load;
 mod options;
+mod prune;
 mod reads;
 mod rows;
 mod runtime;

@@ -14,12 +14,13 @@ use super::fault::{Fault, What};
 use super::reads::{History, List, Read, View};
 use super::runtime::{self, Running};
 use super::writer::{self, Work};
-use super::{PostgresOptions, Shared, body};
+use super::{PostgresOptions, Shared, body, prune};
+use crate::bell::Bell;
 use crate::store::group_commit::job::Job;
 use crate::store::{
-    Answer, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
-    HeartbeatRequest, Heartbeats, HistoryView, ListFilter, Store, StoreError, StoreOptions, Target, Transact, Value,
-    check,
+    Answer, ClaimRequest, Claims, CommandRequest, EndingMark, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
+    HeartbeatRequest, Heartbeats, HistoryView, ListFilter, PruneRequest, Pruned, Store, StoreError, StoreOptions,
+    Target, Transact, Value, check,
 };
 
 /// A store in a PostgreSQL server, shared by workers on many machines. See [`PostgresOptions`].
@@ -239,20 +240,46 @@ impl Store for PostgresStore {
         Box::pin(self.read(List(filter)))
     }
 
+    fn prune(&self, request: PruneRequest) -> BoxFuture<'_, Result<Pruned, StoreError>> {
+        Box::pin(async move {
+            self.check_open()?;
+            let shared = Arc::clone(&self.shared);
+            runtime::run(&self.running.handle, async move {
+                let Ok(_permit) = Arc::clone(&shared.bodies).acquire_owned().await else { return Err(closed()) };
+                let mut link = shared.take_link();
+                let done = writer::bounded(&shared, &mut link, async |connection, sent| {
+                    prune::transaction(connection, sent, &request).await
+                });
+                let done = done.await.map_err(|fault| fault.error);
+                shared.give_link(link);
+                done
+            })
+            .await
+        })
+    }
+
     fn payload_max(&self) -> usize {
         self.shared.options.payload_bytes_max
     }
 
-    fn due_changed(&self) -> Arc<Notify> {
+    fn due_changed(&self) -> Arc<Bell> {
         Arc::clone(&self.shared.signals.due_changed)
     }
 
-    fn ended(&self) -> Arc<Notify> {
+    fn ended(&self) -> Arc<Bell> {
         Arc::clone(&self.shared.signals.ended)
     }
 
     fn watch_ending(&self, key: ExecutionKey) -> EndingWatch {
         self.shared.signals.endings.watch(key)
+    }
+
+    fn ending_mark(&self) -> Option<EndingMark> {
+        Some(self.shared.signals.endings.mark())
+    }
+
+    fn watch_ending_since(&self, key: ExecutionKey, mark: EndingMark) -> EndingWatch {
+        self.shared.signals.endings.watch_since(key, mark)
     }
 
     fn now(&self) -> Time {

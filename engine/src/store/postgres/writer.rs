@@ -253,7 +253,7 @@ pub async fn commit(
         return done;
     }
     metrics::counter!("hydra_store_commits").increment(1);
-    for key in &mut effects.ended {
+    for (key, _) in &mut effects.ended {
         *key = keys.get(&key.0).copied().unwrap_or(*key);
     }
     shared.signals.tell(&effects);

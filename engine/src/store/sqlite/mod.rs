@@ -1,5 +1,6 @@
 //! Rows in an SQLite file.
 
+mod journal;
 mod open;
 mod reads;
 mod rows;
@@ -9,6 +10,7 @@ mod statements;
 mod tests;
 mod write;
 
+pub use journal::SqliteEvidence;
 pub use open::{SqliteOptions, Synchronous};
 pub use reads::SqliteReader;
 
@@ -31,4 +33,6 @@ impl SqliteStore {
 pub struct SqliteBackend {
     sql: UserSql,
     options: SqliteOptions,
+    /// Whether each decided command is recorded.
+    journal: bool,
 }

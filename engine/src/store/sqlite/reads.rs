@@ -18,6 +18,15 @@ impl Reads for SqliteReader {
         view(&self.0, id)
     }
 
+    fn views(&mut self, ids: &[&ExecutionId]) -> Vec<Result<Option<ExecutionView>, StoreError>> {
+        // One snapshot for all of them: beginning one costs several locks on the file, more than the reading.
+        let all = |connection: &Connection| ids.iter().map(|id| view(connection, id)).collect();
+        if let Ok(snapshot) = self.0.transaction() {
+            return all(&snapshot);
+        }
+        all(&self.0)
+    }
+
     fn steps(&mut self, key: ExecutionKey) -> Result<Vec<StepView>, StoreError> {
         steps(&self.0, key)
     }

@@ -7,16 +7,58 @@ use rusqlite::Row;
 
 use crate::store::{ExecutionKey, JournalStep, StoreError, sql_error};
 
-/// An execution's columns, as [`execution`] reads them.
+/// An execution's columns, as [`execution`] reads them; with the name of its table before each if that is given.
 macro_rules! execution_columns {
     () => {
         "status, due_at, epoch, settled, replays, replays_max, deadline, failure"
     };
+    ($of:literal) => {
+        concat!(
+            $of,
+            ".status, ",
+            $of,
+            ".due_at, ",
+            $of,
+            ".epoch, ",
+            $of,
+            ".settled, ",
+            $of,
+            ".replays, ",
+            $of,
+            ".replays_max, ",
+            $of,
+            ".deadline, ",
+            $of,
+            ".failure"
+        )
+    };
 }
-/// A step's columns, as [`step`] reads them.
+/// A step's columns, as [`step`] reads them; with the name of its table before each if that is given.
 macro_rules! step_columns {
     () => {
         "step, kind, epoch, attempt, attempts_max, state, due_at, ord, cause"
+    };
+    ($of:literal) => {
+        concat!(
+            $of,
+            ".step, ",
+            $of,
+            ".kind, ",
+            $of,
+            ".epoch, ",
+            $of,
+            ".attempt, ",
+            $of,
+            ".attempts_max, ",
+            $of,
+            ".state, ",
+            $of,
+            ".due_at, ",
+            $of,
+            ".ord, ",
+            $of,
+            ".cause"
+        )
     };
 }
 pub(super) use {execution_columns, step_columns};

@@ -146,6 +146,15 @@ pub fn check(connection: &Connection, path: &str) -> Result<(), StoreError> {
     Header::read(connection)?.check(path)
 }
 
+/// Whether the file is a store that has its tables already.
+pub fn check_is_store(connection: &Connection, path: &str) -> Result<(), StoreError> {
+    let header = Header::read(connection)?;
+    if header.version == 0 && header.application == 0 {
+        return Err(StoreError::NotAStore(format!("{path} is not a file of this engine")));
+    }
+    header.check(path)
+}
+
 /// Brings the file to this engine's version, in one transaction: two processes may try at once.
 pub fn migrate(connection: &mut Connection, path: &str) -> Result<(), StoreError> {
     if let Header { application: APPLICATION_ID, version: VERSION, .. } = Header::read(connection)? {

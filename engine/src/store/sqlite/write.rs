@@ -2,16 +2,30 @@
 
 use std::time::Instant;
 
-use hydra_protocol::{Epoch, Execution, Step, StepNo, Time, decode};
+use hydra_protocol::{Epoch, Execution, RawStep, Step, StepNo, Time, decode};
+use rusqlite::types::ValueRef;
 use rusqlite::{ErrorCode, Row, params};
 
 use super::rows::{self, execution_columns, ms, step_columns};
 use super::{SqliteBackend, SqliteReader};
 use crate::store::backend::{
-    Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Field, Identity, NewExecution, NewStep,
-    StepUpdate,
+    Aged, Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Field, Identity, NewExecution,
+    NewStep, StepUpdate, WithStep,
 };
 use crate::store::{ExecutionId, ExecutionKey, JournalStep, StoreError, Target, Value, sql_error};
+
+/// All steps of an execution with their checkpoints: what a replay of however many reads.
+pub(super) const JOURNAL: &str =
+    concat!("SELECT ", step_columns!(), ", name, output, error FROM hydra_steps WHERE execution = ?1 ORDER BY step");
+
+/// What is due of one workflow.
+pub(super) const DUE: &str = "SELECT due_at, seq FROM hydra_executions \
+     WHERE namespace = ?1 AND workflow = ?2 AND due_at <= ?3 AND (due_at, seq) > (?4, ?5) ORDER BY due_at, seq LIMIT ?6";
+
+/// What is past its deadline.
+pub(super) const OVERDUE: &str = "SELECT deadline, seq FROM hydra_executions \
+     WHERE namespace = ?1 AND due_at IS NOT NULL AND deadline <= ?2 AND (deadline, seq) > (?3, ?4) \
+     ORDER BY deadline, seq LIMIT ?5";
 
 impl EngineRows for SqliteBackend {
     fn find(&mut self, target: &Target) -> Result<Option<(ExecutionKey, Execution)>, StoreError> {
@@ -42,6 +56,33 @@ impl EngineRows for SqliteBackend {
             concat!("SELECT ", step_columns!(), " FROM hydra_steps WHERE execution = ?1 AND step = ?2"),
             params![key.0, no.0],
             |row| rows::step(key, owner, row, 0).map(|(_, step)| step),
+        )
+    }
+
+    fn find_with_step(&mut self, target: &Target, no: StepNo) -> Result<Option<WithStep>, StoreError> {
+        let Target::Key(key) = target else {
+            let Some((key, row)) = self.find(target)? else { return Ok(None) };
+            let step = self.find_step(key, &row, no)?;
+            return Ok(Some(WithStep { key, row, step }));
+        };
+        // One statement instead of two: this is read for every begin and every settle.
+        self.first(
+            concat!(
+                "SELECT ",
+                execution_columns!("e"),
+                ", ",
+                step_columns!("s"),
+                " FROM hydra_executions e LEFT JOIN hydra_steps s ON s.execution = e.seq AND s.step = ?2 WHERE e.seq = ?1"
+            ),
+            params![key.0, no.0],
+            |found| {
+                let (row, at) = (rows::execution(*key, found, 0)?, rows::EXECUTION_COLUMNS);
+                let step = match found.get_ref(at).map_err(sql_error::of)? {
+                    ValueRef::Null => None,
+                    _ => Some(rows::step(*key, &row, found, at)?.1),
+                };
+                Ok(WithStep { key: *key, row, step })
+            },
         )
     }
 
@@ -114,15 +155,7 @@ impl EngineRows for SqliteBackend {
     }
 
     fn journal(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<JournalStep>, StoreError> {
-        self.all(
-            concat!(
-                "SELECT ",
-                step_columns!(),
-                ", name, output, error FROM hydra_steps WHERE execution = ?1 ORDER BY step"
-            ),
-            [key.0],
-            |row| rows::journal_step(key, owner, row),
-        )
+        self.all(JOURNAL, [key.0], |row| rows::journal_step(key, owner, row))
     }
 
     fn insert_execution(&mut self, new: NewExecution<'_>) -> Result<ExecutionKey, StoreError> {
@@ -226,11 +259,31 @@ impl EngineRows for SqliteBackend {
     }
 
     fn update_step(&mut self, update: StepUpdate<'_>) -> Result<(), StoreError> {
-        let raw = decode::raw_step(update.row);
+        let (was, raw) = (decode::raw_step(update.before), decode::raw_step(update.row));
         let (keep, error) = match update.error {
             Field::Keep => (true, None),
             Field::Set(error) => (false, error),
         };
+        let attempt = |raw: &RawStep<'_>| (raw.epoch, raw.attempt, raw.attempts_max, raw.due_at);
+        if was.kind == raw.kind && attempt(&was) == attempt(&raw) {
+            // What a settlement changes. SQLite judges the checks of the columns that are named, so they are few.
+            return self.write_one(
+                "UPDATE hydra_steps SET state = ?3, ord = ?4, cause = ?5, settled_at = ?6, output = ?7, \
+                 error = iif(?8, error, ?9) WHERE execution = ?1 AND step = ?2",
+                params![
+                    update.key.0,
+                    update.no.0,
+                    raw.state,
+                    raw.order,
+                    raw.cause,
+                    update.settled_at.map(ms),
+                    update.output,
+                    keep,
+                    error,
+                ],
+                || step_name(update.key, update.no),
+            );
+        }
         self.write_one(
             "UPDATE hydra_steps SET kind = ?3, epoch = ?4, attempt = ?5, attempts_max = ?6, state = ?7, due_at = ?8, \
              ord = ?9, cause = ?10, settled_at = ?11, output = ?12, error = iif(?13, error, ?14) \
@@ -269,6 +322,14 @@ impl EngineRows for SqliteBackend {
             params![key.0, epoch.0, ms(at)],
             || format!("lease {} of {}", epoch.0, rows::execution_name(key)),
         )
+    }
+
+    fn keeps_journal(&self) -> bool {
+        self.journal
+    }
+
+    fn record(&mut self, entry: &[u8]) -> Result<(), StoreError> {
+        self.write_one("INSERT INTO hydra_journal (entry) VALUES (?1)", [entry], || "the journal".to_owned())
     }
 }
 
@@ -329,20 +390,10 @@ impl Backend for SqliteBackend {
             read().map_err(|error| rows::column("an entry of the index of due times".into(), error))
         };
         match source {
-            DueSource::Workflow(workflow) => self.all(
-                "SELECT due_at, seq FROM hydra_executions \
-                 WHERE namespace = ?1 AND workflow = ?2 AND due_at <= ?3 AND (due_at, seq) > (?4, ?5) \
-                 ORDER BY due_at, seq LIMIT ?6",
-                params![namespace, workflow, ms(now), from, from_key, limit],
-                read,
-            ),
-            DueSource::Overdue => self.all(
-                "SELECT deadline, seq FROM hydra_executions \
-                 WHERE namespace = ?1 AND due_at IS NOT NULL AND deadline <= ?2 AND (deadline, seq) > (?3, ?4) \
-                 ORDER BY deadline, seq LIMIT ?5",
-                params![namespace, ms(now), from, from_key, limit],
-                read,
-            ),
+            DueSource::Workflow(workflow) => {
+                self.all(DUE, params![namespace, workflow, ms(now), from, from_key, limit], read)
+            }
+            DueSource::Overdue => self.all(OVERDUE, params![namespace, ms(now), from, from_key, limit], read),
         }
     }
 
@@ -352,6 +403,44 @@ impl Backend for SqliteBackend {
              ORDER BY due_at LIMIT 1",
             params![namespace, workflow, after.map_or(-1, ms)],
             |row| rows::time(row, 0).map_err(sql_error::of),
+        )
+    }
+
+    fn aged(&mut self, after: Option<ExecutionKey>, limit: usize) -> Result<Vec<Aged>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.all(
+            concat!(
+                "SELECT ",
+                execution_columns!(),
+                ", seq, namespace, started_at, ended_at FROM hydra_executions \
+                 WHERE seq > ?1 AND seq < (SELECT max(seq) FROM hydra_executions) ORDER BY seq LIMIT ?2"
+            ),
+            params![after.map_or(i64::MIN, |after| after.0), limit],
+            |found| {
+                let at = rows::EXECUTION_COLUMNS;
+                let key = ExecutionKey(found.get(at).map_err(sql_error::of)?);
+                let read = || -> rusqlite::Result<_> {
+                    Ok((found.get(at + 1)?, rows::time(found, at + 2)?, rows::optional_time(found, at + 3)?))
+                };
+                let read = read().map_err(|error| rows::column(rows::execution_name(key), error));
+                let row = rows::execution(key, found, 0);
+                Ok(match read {
+                    Ok((namespace, started_at, ended_at)) => Aged { key, namespace, row, started_at, ended_at },
+                    Err(error) => {
+                        let (namespace, started_at) = (String::new(), Time::default());
+                        Aged { key, namespace, row: Err(error), started_at, ended_at: None }
+                    }
+                })
+            },
+        )
+    }
+
+    fn delete_execution(&mut self, key: ExecutionKey, row: &Execution) -> Result<(), StoreError> {
+        // What belongs to it goes with it: the foreign keys say so.
+        self.write_one(
+            "DELETE FROM hydra_executions WHERE seq = ?1 AND epoch = ?2 AND due_at IS NULL",
+            params![key.0, row.epoch.0],
+            || rows::execution_name(key),
         )
     }
 

@@ -14,6 +14,12 @@ use crate::scenario::{self, Outcome, Scenario, World};
 pub fn check(what: &str, folder: &Path) -> anyhow::Result<u8> {
     let adapter = Adapter::find(what)?;
     println!("{}: adapter.toml is understood", adapter.subject());
+    let open = to_fill_in(&adapter.folder)?;
+    if !open.is_empty() {
+        println!("{} places of the skeleton are to be filled in (take the mark away then):", open.len());
+        open.iter().for_each(|place| println!("  {place}"));
+        return Ok(1);
+    }
     install::install(&adapter, |step| println!("installing: {step}"))?;
     let world = World::new(adapter, folder)?;
     let adapter = &world.adapter;
@@ -58,9 +64,30 @@ pub fn check(what: &str, folder: &Path) -> anyhow::Result<u8> {
     Ok(1)
 }
 
+/// The places of a skeleton that still wait for the engine: `driver.py:12: ENGINE: ...`.
+fn to_fill_in(folder: &Path) -> anyhow::Result<Vec<String>> {
+    let mut open = Vec::new();
+    let mut files: Vec<_> = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    for path in files {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| !name.starts_with('.')) else {
+            continue;
+        };
+        // What cannot be read as text is no part of a skeleton.
+        let Ok(text) = std::fs::read_to_string(&path) else { continue };
+        for (index, line) in text.lines().enumerate() {
+            let marks = ["ENGINE: ", "ENGINE==", "ENGINE@"];
+            if let Some(at) = marks.iter().find_map(|mark| line.find(mark)) {
+                open.push(format!("{name}:{}: {}", index + 1, line[at..].trim_end()));
+            }
+        }
+    }
+    Ok(open)
+}
+
 fn try_it(world: &World, name: &str, body: Vec<Item>) -> anyhow::Result<Outcome> {
     let workload = Workload { programs: vec![Program::new(Name::execution(0), body)] };
-    let scenario = Scenario { name: name.to_owned(), workload, workers: 1, strike: None, counts: false };
+    let scenario = Scenario { name: name.to_owned(), workload, workers: 1, strikes: Vec::new(), counts: false };
     let outcome = scenario::run(world, &scenario)?;
     for problem in &outcome.problems {
         println!("WRONG: {problem}");

@@ -130,11 +130,13 @@ pub struct Timing {
     pub ready_ms: u64,
     /// How long an execution may take where no recovery time is declared.
     pub plain_ms: u64,
+    /// How long the client may take to answer.
+    pub answer_ms: u64,
 }
 
 impl Default for Timing {
     fn default() -> Self {
-        Timing { ready_ms: 30_000, plain_ms: 20_000 }
+        Timing { ready_ms: 30_000, plain_ms: 20_000, answer_ms: 10_000 }
     }
 }
 
@@ -212,15 +214,21 @@ impl Adapter {
         let shown = Path::new(path).join("adapter.toml").display().to_string();
         let text = std::fs::read_to_string(folder.join("adapter.toml"))
             .map_err(|error| AdapterError::Toml { file: shown.clone(), error: error.to_string() })?;
-        let file: File = toml::from_str(&text)
-            .map_err(|error| AdapterError::Toml { file: shown.clone(), error: error.to_string() })?;
-        file.check(&shown, &text)?;
+        Self::parse(folder, &shown, &text, version)
+    }
+
+    /// Reads an adapter from the text of its `adapter.toml`, called `shown` in errors; in one of its versions, or in the
+    /// first.
+    pub fn parse(folder: PathBuf, shown: &str, text: &str, version: Option<&str>) -> Result<Self, AdapterError> {
+        let file: File = toml::from_str(text)
+            .map_err(|error| AdapterError::Toml { file: shown.to_owned(), error: error.to_string() })?;
+        file.check(shown, text)?;
         let version = match version {
             None => file.versions[0].clone(),
             Some(version) if file.versions.iter().any(|known| known == version) => version.to_owned(),
             Some(version) => {
                 let what = format!("version {version} is not pinned; the versions are {}", file.versions.join(", "));
-                return Err(AdapterError::Wrong { file: at_line(&shown, &text, "versions"), what });
+                return Err(AdapterError::Wrong { file: at_line(shown, text, "versions"), what });
             }
         };
         let File {
@@ -319,7 +327,11 @@ impl Adapter {
     /// The line of `adapter.toml` that holds a key, for errors: `adapter.toml:12`.
     pub fn line(&self, key: &str) -> String {
         let text = std::fs::read_to_string(self.folder.join("adapter.toml")).unwrap_or_default();
-        at_line(&format!("adapters/{}/adapter.toml", self.name), &text, key)
+        // As the reader knows the folder: no path of this machine.
+        let mut parts = self.folder.iter().rev().map(|part| part.to_string_lossy());
+        let (name, parent) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let folder = if parent == "adapters" { format!("adapters/{name}") } else { name.into_owned() };
+        at_line(&format!("{folder}/adapter.toml"), &text, key)
     }
 }
 

@@ -1,5 +1,6 @@
 //! An audit: every run of the plan as far as time goes, judged, told.
 
+mod again;
 pub mod output;
 mod plan;
 mod progress;
@@ -11,12 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use hydra_schedule::Property;
 use hydra_simulation::history::History;
 use hydra_simulation::oracle::{self, Judgements};
 
 use crate::adapter::Adapter;
-use crate::scenario::{self, Fault, Scenario, World};
+use crate::scenario::{self, Scenario, World};
 use progress::Progress;
 
 /// How an audit is done.
@@ -26,9 +26,17 @@ pub struct Options {
     pub quick: bool,
     /// So many runs side by side.
     pub jobs: usize,
-    /// No new run after this time.
+    /// No new run of the plan after this time.
     pub time: Duration,
+    /// What random schedules are drawn from.
+    pub seed: u64,
+    /// Random schedules for so long after the plan; if not given, a full audit draws them in what time is left.
+    pub randomly: Option<Duration>,
 }
+
+/// Of the time of a full audit, so many percent are over when the single faults stop, and when the pairs stop.
+const SINGLES_PERCENT: u32 = 65;
+const PAIRS_PERCENT: u32 = 85;
 
 /// One run that was judged.
 pub struct Judged {
@@ -36,8 +44,8 @@ pub struct Judged {
     pub scenario: Scenario,
     /// What was seen.
     pub history: History,
-    /// Whether the fault struck.
-    pub struck: bool,
+    /// How many of its faults struck.
+    pub struck: usize,
     /// Processes that ended by themselves.
     pub deaths: Vec<String>,
     /// What the oracle says of it.
@@ -58,6 +66,10 @@ pub struct Audited {
     pub placements: u64,
     /// Groups of alike ones.
     pub groups: u64,
+    /// Pairs of faults: how many there would be, and how many ran; and how many random schedules.
+    pub pairs: (u64, u64),
+    /// Random schedules that ran, and their seed.
+    pub random: (u64, u64),
     /// Of the runs with a fault, how many never reached its place.
     pub missed: u64,
     /// Runs of the plan that there was no time for.
@@ -74,26 +86,10 @@ pub struct Audited {
     pub problems: Vec<String>,
 }
 
-/// Findings that hang on time: an overloaded machine may bring them about, so a repetition alone decides.
-const HANG_ON_TIME: [Property; 9] = [
-    Property::NothingStuck,
-    Property::Terminates,
-    Property::OrphansRecovered,
-    Property::TimerNotLost,
-    Property::LeaseKept,
-    Property::LeaseExclusive,
-    Property::BackoffBounded,
-    Property::BudgetHonest,
-    Property::CancelClean,
-];
-
-/// At most so many runs are repeated for each property.
-const REPEATS_MAX: usize = 2;
-
 /// Audits a subject. `stop` breaks it off: what was done until then is told.
 pub fn audit(adapter: Adapter, folder: &Path, options: &Options, stop: Arc<AtomicBool>) -> anyhow::Result<Audited> {
     let started = Instant::now();
-    let progress = Progress::new(&adapter.subject(), options.time);
+    let progress = Progress::new(&adapter.subject());
     let world = World::new(adapter, folder)?;
     let watched = Arc::new(world);
     let done = Arc::new(AtomicBool::new(false));
@@ -123,6 +119,8 @@ fn all_runs(world: &World, options: &Options, started: Instant, progress: &Progr
         failed: Vec::new(),
         placements: 0,
         groups: 0,
+        pairs: (0, 0),
+        random: (0, 0),
         missed: 0,
         left: 0,
         no_calls: None,
@@ -149,16 +147,40 @@ fn all_runs(world: &World, options: &Options, started: Instant, progress: &Progr
         }
     };
     audited.calls = counts.iter().map(|(site, count)| (site.to_string(), *count)).collect();
-    let calls = plan::calls(adapter, &counts, options.quick);
-    let doors = plan::doors(adapter, options.quick);
-    audited.placements = calls.placements + doors.len() as u64;
-    audited.groups = calls.groups + doors.len() as u64;
+    let singles = plan::singles(adapter, &counts, options.quick);
+    (audited.placements, audited.groups) = (singles.placements, singles.groups);
     let mut queue = plan::plain(adapter, options.quick);
-    queue.extend(doors);
-    queue.extend(calls.runs);
-    progress.total(queue.len() as u64);
-    side_by_side(world, queue, options, started, progress, &mut audited);
-    repeat(world, options, started, &mut audited);
+    queue.extend(singles.runs.iter().cloned());
+    let share = |percent| started + if options.quick { options.time } else { options.time * percent / 100 };
+    let runs = Runs { world, jobs: options.jobs.max(1), progress };
+
+    progress.phase("single faults", queue.len() as u64, share(SINGLES_PERCENT));
+    let count = queue.len();
+    let mut queue = queue.into_iter();
+    let ran = runs.side_by_side(|| queue.next(), share(SINGLES_PERCENT), &mut audited);
+    audited.left += (count - ran) as u64;
+
+    if !options.quick {
+        let pairs = plan::pairs(adapter, &singles.runs);
+        audited.pairs.0 = pairs.len() as u64;
+        progress.phase("pairs of faults", pairs.len() as u64, share(PAIRS_PERCENT));
+        let mut pairs = pairs.into_iter();
+        audited.pairs.1 = runs.side_by_side(|| pairs.next(), share(PAIRS_PERCENT), &mut audited) as u64;
+    }
+    let until = match options.randomly {
+        Some(time) => Some(Instant::now() + time),
+        None => (!options.quick).then(|| started + options.time),
+    };
+    if let Some(until) = until {
+        progress.phase("random schedules", 0, until);
+        let mut random = plan::Randomly::new(options.seed, &singles.runs);
+        audited.random = (runs.side_by_side(|| random.next(adapter), until, &mut audited) as u64, options.seed);
+    }
+    // A fifth of the time again, so that a verdict is not left to an overloaded machine.
+    let until = Instant::now() + options.time / 5;
+    progress.phase("findings once more", 0, until);
+    again::repeat(world, until, &mut audited);
+    again::shorten(world, until + options.time / 10, &mut audited);
     progress.finish();
     Ok(audited)
 }
@@ -169,7 +191,7 @@ fn judged(audited: &mut Audited, adapter: &Adapter, scenario: Scenario, outcome:
             audited.problems.push(problem);
         }
     }
-    if scenario.strike.is_some() && !outcome.struck {
+    if !scenario.strikes.is_empty() && outcome.struck == 0 {
         audited.missed += 1;
     }
     let judgements = oracle::judge(&outcome.history, &adapter.contract);
@@ -177,85 +199,67 @@ fn judged(audited: &mut Audited, adapter: &Adapter, scenario: Scenario, outcome:
     audited.runs.push(Judged { scenario, history, struck, deaths, judgements, repeated: None });
 }
 
-type Ran = (usize, Scenario, anyhow::Result<scenario::Outcome>);
-
-/// Runs side by side: most of a run is waiting.
-fn side_by_side(
-    world: &World,
-    queue: Vec<Scenario>,
-    options: &Options,
-    started: Instant,
-    progress: &Progress,
-    audited: &mut Audited,
-) {
-    let count = queue.len();
-    let queue = Mutex::new(queue.into_iter().enumerate());
-    let mut ran: Vec<Ran> = Vec::new();
-    std::thread::scope(|scope| {
-        let (send, receive) = mpsc::channel::<Ran>();
-        for _ in 0..options.jobs.max(1) {
-            let (send, queue) = (send.clone(), &queue);
-            scope.spawn(move || {
-                while started.elapsed() < options.time && !world.is_stopping() {
-                    let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                    let Some((index, scenario)) = next else { break };
-                    let outcome = scenario::run(world, &scenario);
-                    if send.send((index, scenario, outcome)).is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-        drop(send);
-        let mut findings = 0;
-        for (index, scenario, outcome) in receive {
-            if let Ok(outcome) = &outcome {
-                let found = oracle::findings(&outcome.history, &world.adapter.contract.settings);
-                let promised = |property| world.adapter.contract.promise(property).is_some();
-                findings += u64::from(found.iter().any(|finding| promised(finding.property)));
-            }
-            progress.ran(&scenario.name, findings);
-            ran.push((index, scenario, outcome));
-        }
-    });
-    audited.left = (count - ran.len()) as u64;
-    ran.sort_by_key(|(index, _, _)| *index);
-    for (_, scenario, outcome) in ran {
-        match outcome {
-            // What was cut short by us has not been watched to its end.
-            Ok(outcome) if outcome.cut => audited.left += 1,
-            Ok(outcome) => judged(audited, &world.adapter, scenario, outcome),
-            Err(error) => audited.failed.push((scenario.name, format!("{error:#}"))),
-        }
-    }
+/// Where runs are made.
+struct Runs<'a> {
+    world: &'a World,
+    jobs: usize,
+    progress: &'a Progress,
 }
 
-/// Runs whose findings hang on time, alone; the repetition is what counts. Other findings are repeated to say how often
-/// they come.
-fn repeat(world: &World, options: &Options, started: Instant, audited: &mut Audited) {
-    let mut repeats: BTreeMap<Property, usize> = BTreeMap::new();
-    // A third of the time again, so that a verdict is not left to an overloaded machine.
-    let until = options.time + options.time / 3;
-    for run in &mut audited.runs {
-        let fell: Vec<Property> = run.judgements.broken().map(|finding| finding.property).collect();
-        let timed = fell.iter().any(|property| HANG_ON_TIME.contains(property));
-        let wanted = fell.iter().any(|property| repeats.get(property).copied().unwrap_or(0) < REPEATS_MAX);
-        if fell.is_empty() || world.is_stopping() || started.elapsed() > until || !(wanted || timed) {
-            continue;
+type Ran = (usize, Scenario, anyhow::Result<scenario::Outcome>);
+
+impl Runs<'_> {
+    /// Runs side by side, for most of a run is waiting; none begins after `until`. Answers how many were made.
+    fn side_by_side(
+        &self,
+        next: impl FnMut() -> Option<Scenario> + Send,
+        until: Instant,
+        audited: &mut Audited,
+    ) -> usize {
+        let queue = Mutex::new((0, next));
+        let take = || {
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let scenario = (queue.1)()?;
+            queue.0 += 1;
+            Some((queue.0, scenario))
+        };
+        let mut ran: Vec<Ran> = Vec::new();
+        std::thread::scope(|scope| {
+            let (send, receive) = mpsc::channel::<Ran>();
+            for _ in 0..self.jobs {
+                let (send, take) = (send.clone(), &take);
+                scope.spawn(move || {
+                    while Instant::now() < until && !self.world.is_stopping() {
+                        let Some((index, scenario)) = take() else { break };
+                        let outcome = scenario::run(self.world, &scenario);
+                        if send.send((index, scenario, outcome)).is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+            drop(send);
+            for (index, scenario, outcome) in receive {
+                let contract = &self.world.adapter.contract;
+                let found = outcome.as_ref().is_ok_and(|outcome| {
+                    let found = oracle::findings(&outcome.history, &contract.settings);
+                    found.iter().any(|finding| contract.promise(finding.property).is_some())
+                });
+                self.progress.ran(&scenario.name, found);
+                ran.push((index, scenario, outcome));
+            }
+        });
+        ran.sort_by_key(|(index, _, _)| *index);
+        let count = ran.len();
+        for (_, scenario, outcome) in ran {
+            match outcome {
+                // What was cut short by us has not been watched to its end.
+                Ok(outcome) if outcome.cut => audited.left += 1,
+                Ok(outcome) => judged(audited, &self.world.adapter, scenario, outcome),
+                Err(error) => audited.failed.push((scenario.name, format!("{error:#}"))),
+            }
         }
-        for property in &fell {
-            *repeats.entry(*property).or_default() += 1;
-        }
-        let Ok(outcome) = scenario::run(world, &run.scenario) else { continue };
-        let again = oracle::judge(&outcome.history, &world.adapter.contract);
-        let still: Vec<Property> = again.broken().map(|finding| finding.property).collect();
-        run.repeated = Some((1, u32::from(fell.iter().any(|property| still.contains(property)))));
-        let only_timed = fell.iter().all(|property| HANG_ON_TIME.contains(property));
-        if only_timed {
-            run.history = outcome.history;
-            run.judgements = again;
-            run.struck = outcome.struck;
-        }
+        count
     }
 }
 
@@ -268,17 +272,11 @@ impl Audited {
     /// How many runs of each fault struck.
     pub fn struck(&self) -> BTreeMap<&'static str, u64> {
         let mut counts = BTreeMap::new();
-        for run in self.runs.iter().filter(|run| run.struck) {
-            let word = match run.scenario.strike.as_ref().map(|strike| strike.fault) {
-                None => continue,
-                Some(Fault::Crash) => "SIGKILL",
-                Some(Fault::Zombie | Fault::LateZombie) => "paused past the lease",
-                Some(Fault::CallFails(_)) => "failed system call",
-                Some(Fault::DisconnectBefore) => "connection lost before the request",
-                Some(Fault::ReplyLost) => "reply lost",
-                Some(Fault::Partition) => "partition",
-            };
-            *counts.entry(word).or_default() += 1;
+        for run in &self.runs {
+            // The faults of a schedule strike in its order.
+            for strike in run.scenario.strikes.iter().take(run.struck) {
+                *counts.entry(strike.fault.words()).or_default() += 1;
+            }
         }
         counts
     }

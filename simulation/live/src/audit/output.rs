@@ -37,6 +37,7 @@ pub fn write(audited: &Audited, options: &Options, out: &Path) -> io::Result<(Pa
 fn report(audited: &Audited, options: &Options, folder: &Path) -> io::Result<Report> {
     let adapter = &audited.adapter;
     let subject = format!("{}@{}", adapter.name, adapter.version);
+    let name = format!("{}-{}", adapter.name, adapter.version);
     let quick = if options.quick { " --quick" } else { "" };
     let command = format!("hydra audit {subject}{quick}");
     let judgements = audited.judgements().ok_or_else(|| io::Error::other("no run came to its end"))?;
@@ -69,8 +70,7 @@ fn report(audited: &Audited, options: &Options, folder: &Path) -> io::Result<Rep
         fs::write(folder.join("schedules").join(&file), schedule.to_string())?;
         let history = format!("histories/{}.jsonl", finding.property.id());
         fs::write(folder.join(history), run.history.to_text())?;
-        let replay =
-            format!("hydra audit {subject} --replay audits/{}-{}/schedules/{file}", adapter.name, adapter.version);
+        let replay = format!("hydra replay audits/{name}/schedules/{file}");
         let mut case = Case::from_history(&run.history, finding, schedule, &replay);
         case.advice = advice(adapter, run, promised);
         report.cases.push(case);
@@ -98,15 +98,24 @@ fn scope(audited: &Audited) -> String {
     let faults = if faults.is_empty() { "none".to_owned() } else { faults.join(", ") };
     let broken_off = if audited.broken_off { " The audit was broken off before its end." } else { "" };
     format!(
-        "Real processes, {} runs in {} s. Placements of one fault at one boundary: {} in {} groups of alike ones; faults that struck: {faults}. {} runs never reached their place, {} were left for lack of time.{broken_off} {}",
+        "Real processes, {} runs in {} s. Placements of one fault at one boundary: {} in {} groups of alike ones{}; faults that struck: {faults}. {} runs never reached their place, {} were left for lack of time.{broken_off} {}",
         audited.runs.len(),
         audited.elapsed.as_secs(),
         audited.placements,
         audited.groups,
+        beyond(audited),
         audited.missed,
         audited.left,
         audited.adapter.about,
     )
+}
+
+fn beyond(audited: &Audited) -> String {
+    let (pairs, ran) = audited.pairs;
+    let (random, seed) = audited.random;
+    let pairs = if pairs > 0 { format!("; of {pairs} pairs of faults, {ran} ran") } else { String::new() };
+    let random = if random > 0 { format!("; {random} random schedules of seed {seed}") } else { String::new() };
+    pairs + &random
 }
 
 fn facts(audited: &Audited, options: &Options) -> Vec<(String, String)> {

@@ -17,12 +17,13 @@ impl Descriptors {
         Descriptors { door, store, known: HashMap::new() }
     }
 
-    /// What the descriptor is, in a word; nothing if it is inside of the process or leads to the auditor itself.
-    pub(super) fn target(&mut self, tid: Pid, descriptor: u64) -> Option<&'static str> {
+    /// What the descriptor is, in a word, and what `/proc` calls it; nothing if it is inside of the process or leads to
+    /// the auditor itself.
+    pub(super) fn target(&mut self, tid: Pid, descriptor: u64) -> Option<(&'static str, String)> {
         let link = std::fs::read_link(format!("/proc/{tid}/fd/{descriptor}")).ok()?;
         let link = link.to_string_lossy().into_owned();
         if let Some(known) = self.known.get(&link) {
-            return *known;
+            return known.map(|target| (target, link));
         }
         let target = match link.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']')) {
             Some(inode) => match self.remote_port(tid, inode) {
@@ -34,8 +35,8 @@ impl Descriptors {
             },
             None => file(&link),
         };
-        self.known.insert(link, target);
-        target
+        self.known.insert(link.clone(), target);
+        target.map(|target| (target, link))
     }
 
     fn remote_port(&self, tid: Pid, inode: &str) -> Option<u16> {

@@ -7,6 +7,7 @@ mod descriptor;
 pub mod guard;
 pub mod launch;
 mod output;
+mod request;
 pub mod seen;
 pub mod trace;
 

@@ -15,6 +15,7 @@ use nix::unistd::Pid;
 
 use super::Shared;
 use super::descriptor::Descriptors;
+use super::request::{self, Requests};
 use super::seen::{self, Moment, Seen};
 use crate::boundary::{Site, call_name};
 
@@ -26,8 +27,10 @@ pub struct Trace {
     pub door: u16,
     /// The ports of its store.
     pub store: Vec<u16>,
-    /// What to do, and where.
-    pub trigger: Option<Trigger>,
+    /// Whether its store speaks PostgreSQL's protocol, so that requests can be told apart.
+    pub postgres: bool,
+    /// What to do, and where: the next one is put here when the last has struck.
+    pub trigger: NextTrigger,
     /// Where the calls are counted.
     pub counts: Counts,
     /// Sees every call that is counted, and those that make, remove or rename files, before and after it is done.
@@ -36,6 +39,9 @@ pub struct Trace {
 
 /// Looks at a call; before it is done, says what to do there.
 pub type Watch = Box<dyn FnMut(&Seen) -> Option<Act> + Send>;
+
+/// The next fault of a traced process.
+pub type NextTrigger = Arc<Mutex<Option<Trigger>>>;
 
 /// The calls of each site.
 pub type Counts = Arc<Mutex<BTreeMap<Site, u32>>>;
@@ -79,7 +85,7 @@ struct Tracer<'a> {
     watched: HashMap<Pid, Seen>,
     /// Threads that are known.
     threads: Vec<Pid>,
-    done: bool,
+    requests: Requests,
 }
 
 /// Traces until the process has ended; answers how it did.
@@ -93,7 +99,7 @@ pub(super) fn follow(pid: Pid, trace: Trace, shared: &Shared) -> String {
         failing: HashMap::new(),
         watched: HashMap::new(),
         threads: Vec::new(),
-        done: false,
+        requests: Requests::default(),
     };
     let seized = tracer.seize();
     let failed = seized.is_err();
@@ -213,16 +219,26 @@ impl Tracer<'_> {
 
     /// Counts the call; what to do if this is the place.
     fn counted(&mut self, tid: Pid) -> Option<Act> {
-        let (number, descriptor) = number_and_first(tid)?;
+        let (number, [descriptor, second, third]) = number_and_arguments(tid)?;
         let Some(call) = call_name(number) else {
             return self.watched(tid, || Seen::of_path(tid));
         };
-        let target = self.descriptors.target(tid, descriptor)?;
+        let (target, link) = self.descriptors.target(tid, descriptor)?;
         // Reading a file changes nothing outside; reading a connection takes an answer.
         if matches!(call, "read" | "readv") && !matches!(target, "store" | "net") {
             return None;
         }
-        let site = Site { call, target, anchor: (self.trace.anchor)() };
+        let request = if call == "fcntl" {
+            Some(request::lock(tid, second, third)?)
+        } else if target == "store" && self.trace.postgres {
+            match call {
+                "read" | "readv" | "recvfrom" | "recvmsg" => self.requests.answered(&link),
+                _ => self.requests.sent(&link, &request::outgoing(tid, call, second, third)),
+            }
+        } else {
+            None
+        };
+        let site = Site { call, target, anchor: (self.trace.anchor)(), request };
         let mut counts = self.trace.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(site.clone()).or_default();
         *count += 1;
@@ -231,11 +247,10 @@ impl Tracer<'_> {
         if let Some(act) = self.watched(tid, || Seen::of_descriptor(tid, call, target)) {
             return Some(act);
         }
-        let trigger = self.trace.trigger.as_mut().filter(|_| !self.done)?;
-        if trigger.site != site || trigger.nth != nth {
-            return None;
-        }
-        self.done = true;
+        let mut next = self.trace.trigger.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut trigger = next.take_if(|trigger| trigger.site == site && trigger.nth == nth)?;
+        // What is told may put the next one here.
+        drop(next);
         (trigger.fired)();
         Some(trigger.act)
     }
@@ -283,9 +298,9 @@ fn go_on(tid: Pid, signal: Option<Signal>) {
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-fn number_and_first(tid: Pid) -> Option<(u64, u64)> {
+fn number_and_arguments(tid: Pid) -> Option<(u64, [u64; 3])> {
     let registers = ptrace::getregs(tid).ok()?;
-    Some((registers.orig_rax, registers.rdi))
+    Some((registers.orig_rax, [registers.rdi, registers.rsi, registers.rdx]))
 }
 
 /// The call is not done: no call has this number.
@@ -305,7 +320,7 @@ fn answer(tid: Pid, error: Errno) {
 }
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-fn number_and_first(_: Pid) -> Option<(u64, u64)> {
+fn number_and_arguments(_: Pid) -> Option<(u64, [u64; 3])> {
     None
 }
 

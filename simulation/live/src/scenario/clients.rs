@@ -1,9 +1,13 @@
 //! What the clients of a run ask, and what they are told.
 
-use hydra_simulation::history::{Call, Journal, Op, Phase, Status};
+use std::collections::BTreeMap;
 
-use super::run::{ANSWER_MAX, ASKED_AGAIN_MAX, Run};
-use crate::talk::Answer;
+use hydra_schedule::Name;
+use hydra_simulation::history::{Call, Journal, Op, Phase, Seen, Status};
+use hydra_simulation::workload::{Program, StepKind};
+
+use super::run::{ASKED_AGAIN_MAX, Run};
+use crate::talk::{Answer, Committed};
 
 impl Run<'_> {
     pub(super) fn clients_act(&mut self) -> Result<(), String> {
@@ -14,7 +18,7 @@ impl Run<'_> {
             let call = Call { other_input: act.other_input, ..call };
             self.observer.call(call.clone());
             let with = (act.op == Op::Start).then_some((&program, act.other_input));
-            let answer = self.client.ask(op, program.id.as_str(), with, ANSWER_MAX)?;
+            let answer = self.client.ask(op, program.id.as_str(), with)?;
             self.observer.call(answered(&call, answer));
         }
         Ok(())
@@ -31,7 +35,7 @@ impl Run<'_> {
                 continue;
             }
             let call = Call::invoked(self.observer.next_call(), Op::Result, &program.id);
-            let answer = self.client.ask("result", program.id.as_str(), None, ANSWER_MAX)?;
+            let answer = self.client.ask("result", program.id.as_str(), None)?;
             let Some(status) = answer.as_ref().and_then(|answer| answer.status) else { continue };
             // The same answer again and again would drown the history.
             if known == Some(status) {
@@ -54,15 +58,18 @@ impl Run<'_> {
         for program in self.scenario.workload.programs.iter().take(ASKED_AGAIN_MAX) {
             let call = Call::invoked(self.observer.next_call(), Op::Result, &program.id);
             self.observer.call(call.clone());
-            let answer = self.client.ask("result", program.id.as_str(), None, ANSWER_MAX)?;
+            let answer = self.client.ask("result", program.id.as_str(), None)?;
             let stamp = answer.as_ref().and_then(|answer| answer.stamp.clone());
             let rows = answer.as_ref().and_then(|answer| answer.rows);
+            let committed = answer.as_ref().and_then(|answer| answer.committed.clone());
+            let saw = answer.as_ref().map(|answer| answer.saw.clone()).unwrap_or_default();
             self.observer.call(answered(&call, answer));
+            self.read_committed(program, &saw, committed);
             let before = self.stamps.get(&program.id);
             let again = before.zip(stamp.as_ref()).filter(|(first, now)| first != now);
             let contradiction =
-                again.map(|(first, now)| format!("its end was recorded ({first}), and recorded again ({now})"));
-            if rows.is_some() || contradiction.is_some() {
+                again.map(|(first, now)| format!("at its end the store held ({first}), and later ({now})"));
+            if rows.is_some() || stamp.is_some() {
                 let (execution, rows_per_step_max) = (program.id.clone(), rows.unwrap_or(0));
                 // Which steps are open was not looked at.
                 let seen = Journal::Rows { execution, rows_per_step_max, open_steps: 0, contradiction };
@@ -70,6 +77,24 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+}
+
+impl Run<'_> {
+    /// What the transactional steps of an execution that has ended left in the store: each row, and each that is missing.
+    fn read_committed(&self, program: &Program, saw: &BTreeMap<Name, Seen>, rows: Option<Vec<Committed>>) {
+        for step in program.steps().filter(|step| step.kind == StepKind::Transactional) {
+            let Some(rows) = &rows else {
+                let why = "its transactional steps cannot be judged: the client tells no \"committed\"";
+                return self.observer.problem(why.to_owned());
+            };
+            let name = program.step_name(&step.id);
+            let mut written = rows.iter().filter(|row| row.step == step.id).peekable();
+            if let (None, Some(Seen::Value(value))) = (written.peek(), saw.get(&step.id)) {
+                self.observer.committed(&name, value, false);
+            }
+            written.for_each(|row| self.observer.committed(&name, &row.value, true));
+        }
     }
 }
 

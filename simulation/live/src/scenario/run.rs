@@ -2,35 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use hydra_schedule::Name;
 use hydra_simulation::history::{Op, Status};
 use hydra_simulation::oracle::Settings;
-use hydra_simulation::workload::{Item, Program, Workload};
+use hydra_simulation::workload::{Program, Workload};
 
-use super::{Fault, Outcome, Scenario, Stage, World, heir, victim};
+use super::strike::{Course, Stadium};
+use super::{Fault, Outcome, Scenario, Stage, Strike, World};
 use crate::door::OpenDoor;
 use crate::observer::Observer;
 use crate::process::Process;
-use crate::process::trace::Counts;
+use crate::process::trace::{Counts, NextTrigger};
+use crate::strain::stretched_ms;
 use crate::talk::Client;
 
 /// How often things are looked at.
 const TICK: Duration = Duration::from_millis(10);
 /// How often the status of open executions is asked.
 const ASK_EVERY_MS: u64 = 120;
-/// How long a client's answer may take.
-pub(super) const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How long a run is watched after its last execution ended: a zombie may still speak.
 const LINGER_MS: u64 = 300;
-/// How long the zombie and its heir are inside one step together.
-pub(super) const TOGETHER_MS: u64 = 700;
-/// How long a zombie that wakes after the end is watched.
-pub(super) const LATE_MS: u64 = 2_000;
-/// How long the network is broken.
-pub(super) const BROKEN_MS: u64 = 400;
 /// The longest that a run is watched, whatever the settings say. What is cut by it is incomplete, never lost.
 const WATCH_MAX_MS: u64 = 150_000;
 /// How many executions are asked once more after their end.
@@ -42,21 +36,8 @@ pub(super) struct Worker {
     pub(super) name: Name,
     pub(super) life: u32,
     pub(super) process: Option<Process>,
-}
-
-/// How far the fault is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stadium {
-    /// It has not struck.
-    Waiting,
-    /// The victim stands still since then.
-    Paused { since_ms: u64 },
-    /// The victim goes on since then, and its heir waits.
-    Together { since_ms: u64 },
-    /// The network is broken since then, for so long.
-    Broken { since_ms: u64, for_ms: u64 },
-    /// There are no faults any more.
-    Healed { since_ms: u64 },
+    /// Where the next fault of this process is put, if it is traced.
+    pub(super) traced: Option<NextTrigger>,
 }
 
 pub(super) struct Run<'a> {
@@ -66,8 +47,11 @@ pub(super) struct Run<'a> {
     pub(super) door: OpenDoor,
     pub(super) client: Client,
     pub(super) workers: Vec<Worker>,
-    pub(super) stadium: Stadium,
-    pub(super) fired: Arc<AtomicBool>,
+    pub(super) courses: Vec<Course>,
+    /// When the last fault was over.
+    pub(super) healed_ms: Option<u64>,
+    /// When a fault last struck or was over.
+    pub(super) moved_ms: u64,
     pub(super) counts: Counts,
     pub(super) statuses: BTreeMap<Name, Status>,
     /// How the end of each execution was first seen recorded.
@@ -90,7 +74,8 @@ pub(super) struct ClientAct {
 
 /// Runs a scenario. An error is the adapter's or the machine's; what the subject does wrong is in the history.
 pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
-    let stage = Stage::new(world)?;
+    let alone = scenario.strikes.iter().any(|strike| strike.fault == Fault::StoreRestart);
+    let stage = Stage::new(world, alone)?;
     let observer = Observer::new(scenario.workload.clone());
     let door = OpenDoor::open(world.runtime.handle(), observer.clone())?;
     let mut workers = Vec::new();
@@ -101,13 +86,15 @@ pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
         // One after the other: the first sets the store up.
         stage.await_worker(&name, &process).map_err(anyhow::Error::msg)?;
         observer.worker_up(&name, 1);
-        workers.push(Worker { name, life: 1, process: Some(process) });
+        workers.push(Worker { name, life: 1, process: Some(process), traced: None });
     }
-    if scenario.strike.is_some() && scenario.workers == 1 {
+    if !scenario.strikes.is_empty() && scenario.workers == 1 {
         // The heir is not up before it is needed: who drives the execution must not be left to chance.
-        observer.worker_down(&heir());
-        workers.push(Worker { name: heir(), life: 0, process: None });
+        let name = Name::worker(1);
+        observer.worker_down(&name);
+        workers.push(Worker { name, life: 0, process: None, traced: None });
     }
+    let course = |strike: &Strike| Course { strike: strike.clone(), fired: Arc::default(), stadium: Stadium::Next };
     let client = stage.client()?;
     let mut run = Run {
         scenario,
@@ -116,8 +103,9 @@ pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
         door,
         client,
         workers,
-        stadium: Stadium::Waiting,
-        fired: Arc::default(),
+        courses: scenario.strikes.iter().map(course).collect(),
+        healed_ms: None,
+        moved_ms: 0,
         counts: Counts::default(),
         statuses: BTreeMap::new(),
         stamps: BTreeMap::new(),
@@ -127,8 +115,9 @@ pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
         began_ms: 0,
         asked_ms: 0,
     };
-    run.arm().map_err(anyhow::Error::msg)?;
+    run.arm_first().map_err(anyhow::Error::msg)?;
     run.began_ms = run.observer.now_ms();
+    run.moved_ms = run.began_ms;
     let result = run.go_on_to_the_end();
     let workers = run.workers.iter().map(|worker| worker.name.clone()).collect();
     for worker in &mut run.workers {
@@ -139,7 +128,7 @@ pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
     let history = run.observer.end(&world.adapter.subject(), workers);
     result.map_err(anyhow::Error::msg)?;
     let cut = run.cut;
-    let struck = run.fired.load(Ordering::SeqCst);
+    let struck = run.courses.iter().filter(|course| course.fired.load(Ordering::SeqCst)).count();
     let problems = run.observer.problems();
     run.client.close();
     Ok(Outcome { history, struck, counts: run.counts, problems, cut, deaths: run.deaths })
@@ -168,37 +157,28 @@ impl Run<'_> {
     }
 
     pub(super) fn go_on_to_the_end(&mut self) -> Result<(), String> {
-        if self.scenario.strike.is_none() {
-            self.healed();
-        }
         let mut all_ended_ms = None;
         loop {
             self.observer.wait(TICK);
             self.clients_act()?;
             self.look_after_workers()?;
-            self.fault()?;
+            self.faults()?;
             let now = self.observer.now_ms();
             if now >= self.asked_ms + ASK_EVERY_MS {
                 self.ask_statuses()?;
                 self.asked_ms = self.observer.now_ms();
             }
-            let settled = match self.stadium {
-                Stadium::Healed { .. } => true,
-                // The place was never reached, and never will be.
-                Stadium::Waiting => true,
-                Stadium::Paused { .. } | Stadium::Together { .. } | Stadium::Broken { .. } => false,
-            };
+            // A place that was never reached will not be reached after the end.
+            let open = |course: &Course| !matches!(course.stadium, Stadium::Over | Stadium::Waiting | Stadium::Next);
+            let settled = !self.courses.iter().any(open);
             if self.has_ended() && settled {
                 let since = *all_ended_ms.get_or_insert(now);
                 if now >= since + LINGER_MS {
                     return self.ask_ended_again();
                 }
             }
-            let since = match self.stadium {
-                Stadium::Healed { since_ms } => since_ms,
-                _ => self.began_ms,
-            };
-            let over = now >= since.saturating_add(self.patience_ms()).min(WATCH_MAX_MS);
+            let since = self.healed_ms.unwrap_or(self.moved_ms);
+            let over = now >= since.saturating_add(stretched_ms(self.patience_ms())).min(WATCH_MAX_MS);
             self.cut = self.stage.world.is_stopping();
             if over || self.observer.is_full() || self.cut {
                 return self.ask_statuses();
@@ -211,10 +191,7 @@ impl Run<'_> {
         let settings = self.settings();
         let Some(recovery_ms) = settings.recovery_ms else { return self.stage.world.adapter.timing.plain_ms };
         let one = |program: &Program| {
-            let sleeps = program.body.iter().map(|item| match item {
-                Item::Sleep(sleep) => sleep.ms,
-                Item::Step(_) | Item::Parallel(_) => 0,
-            });
+            let sleeps = program.body.iter().map(|item| item.sleep().map_or(0, |sleep| sleep.ms));
             let each = settings.backoff_cap_ms.unwrap_or(0) + settings.slack_ms;
             let steps = program.steps().map(|step| {
                 let attempts = u64::from(step.attempts_max.or(settings.attempts_max).unwrap_or(1));
@@ -244,11 +221,14 @@ impl Run<'_> {
             let complaint = worker.process.as_ref().map(|process| process.output.complaint()).unwrap_or_default();
             worker.process = None;
             let (name, life) = (worker.name.clone(), worker.life);
-            let crashed = self.fired.load(Ordering::SeqCst)
-                && name == victim()
-                && matches!(&self.scenario.strike, Some(strike) if strike.fault == Fault::Crash)
-                && self.stadium == Stadium::Waiting;
-            if crashed {
+            worker.traced = None;
+            let crashed = |course: &Course| {
+                course.strike.fault == Fault::Crash
+                    && course.strike.worker == index
+                    && course.fired.load(Ordering::SeqCst)
+                    && course.stadium == Stadium::Waiting
+            };
+            if self.courses.iter().any(crashed) {
                 continue;
             }
             self.observer.worker_down(&name);
@@ -273,11 +253,7 @@ impl Run<'_> {
         self.stage.await_worker(&name, &process)?;
         self.observer.worker_up(&name, life);
         self.workers[index].process = Some(process);
+        self.workers[index].traced = None;
         Ok(())
-    }
-
-    pub(super) fn healed(&mut self) {
-        self.observer.healed();
-        self.stadium = Stadium::Healed { since_ms: self.observer.now_ms() };
     }
 }

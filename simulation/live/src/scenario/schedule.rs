@@ -4,7 +4,8 @@ use hydra_schedule::{Action, ClientAct, Direction, Event, Name, Schedule, Target
 use hydra_simulation::workload::{Workload, WorkloadError};
 use nix::errno::Errno;
 
-use super::{Fault, Scenario, Strike, victim};
+use super::strike::SLOW_MS;
+use super::{Fault, Scenario, Strike};
 use crate::boundary::Place;
 
 /// Why a schedule is no scenario of the live auditor.
@@ -39,36 +40,45 @@ impl Strike {
     /// The line of the schedule. A pause lasts at most `pause_ms`; it is ended by a `resume`.
     pub fn event(&self, pause_ms: u64) -> Event {
         use hydra_schedule::Fault as Line;
-        let worker = victim();
+        let worker = Name::worker(self.worker);
+        let cut = |direction| Line::Partition { target: Target::Workers(vec![worker.clone()]), direction };
         let fault = match self.fault {
             Fault::Crash => Line::Crash(worker),
-            Fault::Zombie | Fault::LateZombie => Line::Pause { worker, for_ms: pause_ms },
+            Fault::Zombie | Fault::LateZombie | Fault::Stall => Line::Pause { worker, for_ms: pause_ms },
             Fault::CallFails(error) => {
                 let error = Name::new(error_name(error)).expect("the names of errors are names");
                 Line::CallFails { worker, error }
             }
             Fault::DisconnectBefore => Line::DisconnectBefore(worker),
             Fault::ReplyLost => Line::ReplyLost(worker),
-            Fault::Partition => Line::Partition { target: Target::Workers(vec![worker]), direction: Direction::Both },
+            Fault::ReplyLate => Line::ReplyLate(worker),
+            Fault::Partition => cut(Direction::Both),
+            Fault::HalfOpen => cut(Direction::Out),
+            Fault::SlowStore => Line::SlowStore { by_ms: SLOW_MS },
+            Fault::StoreRestart => Line::StoreRestart,
         };
-        Event::new(hydra_schedule::Action::Fault { fault, on: self.at.to_boundary() })
+        Event::new(Action::Fault { fault, on: self.at.to_boundary() })
     }
 
-    /// All lines: a zombie's pause is followed by what it waits for.
+    /// All lines: a late zombie's pause is followed by what it waits for, that of one alone by the end of its lease.
     fn events(&self, workload: &Workload, pause_ms: u64) -> Vec<Event> {
         let mut events = vec![self.event(pause_ms)];
-        if self.fault == Fault::LateZombie {
-            let ends = workload.programs.iter().map(|program| Event::client(ClientAct::Awaits(program.id.clone())));
-            events.extend(ends);
-            events.push(Event::fault(hydra_schedule::Fault::Resume(victim())));
+        let names = workload.programs.iter().map(|program| program.id.clone());
+        match self.fault {
+            Fault::LateZombie => events.extend(names.map(|name| Event::client(ClientAct::Awaits(name)))),
+            Fault::Stall => {
+                events.extend(names.map(|execution| Event::new(Action::TimePasses { execution })));
+            }
+            _ => return events,
         }
+        events.push(Event::fault(hydra_schedule::Fault::Resume(Name::worker(self.worker))));
         events
     }
 
-    fn of_event(event: &Event) -> Option<Self> {
+    fn of_event(event: &Event, driver: usize) -> Option<Self> {
         use hydra_schedule::Fault as Line;
-        let hydra_schedule::Action::Fault { fault, on: Some(on) } = &event.action else { return None };
-        let fault = match fault {
+        let Action::Fault { fault: line, on: Some(on) } = &event.action else { return None };
+        let fault = match line {
             Line::Crash(_) => Fault::Crash,
             Line::Pause { .. } => Fault::Zombie,
             Line::CallFails { error, .. } => {
@@ -76,10 +86,22 @@ impl Strike {
             }
             Line::DisconnectBefore(_) => Fault::DisconnectBefore,
             Line::ReplyLost(_) => Fault::ReplyLost,
-            Line::Partition { .. } => Fault::Partition,
+            Line::ReplyLate(_) => Fault::ReplyLate,
+            Line::Partition { direction: Direction::Both, .. } => Fault::Partition,
+            Line::Partition { .. } => Fault::HalfOpen,
+            Line::SlowStore { .. } => Fault::SlowStore,
+            Line::StoreRestart => Fault::StoreRestart,
             _ => return None,
         };
-        Some(Strike { fault, at: Place::of_boundary(on)? })
+        let named = match line {
+            Line::Partition { target: Target::Workers(workers), .. } => workers.first(),
+            line => line.worker(),
+        };
+        let worker = match named {
+            None => driver,
+            Some(name) => (0..2).find(|index| Name::worker(*index) == *name)?,
+        };
+        Some(Strike { fault, worker, at: Place::of_boundary(on)? })
     }
 }
 
@@ -91,33 +113,51 @@ impl Scenario {
             seed: None,
             workers: u32::try_from(self.workers).ok(),
             programs: self.workload.to_lines(),
-            settings: Default::default(),
-            events: self.strike.iter().flat_map(|strike| strike.events(&self.workload, pause_ms)).collect(),
+            settings: [(key(), WORLD.to_owned())].into(),
+            events: self.strikes.iter().flat_map(|strike| strike.events(&self.workload, pause_ms)).collect(),
         }
     }
 
     /// The scenario that a schedule stands for.
     pub fn of_schedule(name: &str, schedule: &Schedule) -> Result<Self, ScheduleProblem> {
         let workload = Workload::from_lines(&schedule.programs)?;
-        let strike = match schedule.events.as_slice() {
-            [] => None,
-            [event, rest @ ..] => {
-                let strike = Strike::of_event(event).ok_or_else(|| ScheduleProblem::Event(event.to_string()))?;
-                let waits = |event: &&Event| matches!(event.action, Action::Client(ClientAct::Awaits(_)));
-                let resumes = |event: &&Event| {
-                    let resume = hydra_schedule::Fault::Resume(victim());
-                    matches!(&event.action, Action::Fault { fault, .. } if *fault == resume)
-                };
-                if let Some(more) = rest.iter().find(|event| !waits(event) && !resumes(event)) {
-                    return Err(ScheduleProblem::Event(more.to_string()));
+        let mut strikes: Vec<Strike> = Vec::new();
+        for event in &schedule.events {
+            match (&event.action, strikes.last_mut()) {
+                (Action::Client(ClientAct::Awaits(_)), Some(last))
+                    if matches!(last.fault, Fault::Zombie | Fault::LateZombie) =>
+                {
+                    last.fault = Fault::LateZombie;
                 }
-                let late = strike.fault == Fault::Zombie && rest.iter().any(|event| waits(&event));
-                Some(Strike { fault: if late { Fault::LateZombie } else { strike.fault }, ..strike })
+                (Action::TimePasses { .. }, Some(last)) if matches!(last.fault, Fault::Zombie | Fault::Stall) => {
+                    last.fault = Fault::Stall;
+                }
+                (Action::Fault { fault: hydra_schedule::Fault::Resume(_), on: None }, Some(_)) => {}
+                (_, last) => {
+                    let driver = last.map_or(0, |last| last.worker);
+                    let strike = Strike::of_event(event, driver);
+                    strikes.push(strike.ok_or_else(|| ScheduleProblem::Event(event.to_string()))?);
+                }
             }
-        };
+        }
         let workers = schedule.workers.unwrap_or(1).clamp(1, 16) as usize;
-        Ok(Scenario { name: name.to_owned(), workload, workers, strike, counts: false })
+        Ok(Scenario { name: name.to_owned(), workload, workers, strikes, counts: false })
     }
+}
+
+/// The setting that marks a schedule of real processes.
+const KEY: &str = "world";
+const WORLD: &str = "live";
+
+fn key() -> Name {
+    Name::new(KEY).expect("a fixed name")
+}
+
+/// Whether a schedule is one of real processes, and of which adapter: `NAME@VERSION`.
+pub fn live_subject(schedule: &Schedule) -> Option<String> {
+    let subject = schedule.subject.as_ref()?.as_str();
+    let (name, version) = subject.rsplit_once('-')?;
+    (schedule.setting(KEY) == Some(WORLD)).then(|| format!("{name}@{version}"))
 }
 
 #[cfg(test)]
@@ -129,20 +169,35 @@ mod tests {
     fn a_scenario_parses_back_from_its_schedule() {
         let line = r#"{"id":"W1","body":[{"step":{"id":"1","kind":"keyed"}}]}"#;
         let workload = Workload::from_lines(&[line]).unwrap();
-        let site = Site { call: "fdatasync", target: "wal", anchor: "after-1".to_owned() };
+        let site = Site { call: "fdatasync", target: "wal", anchor: "after-1".to_owned(), request: None };
+        let asks =
+            Site { call: "sendto", target: "store", request: Some("commit-after-3fa2".to_owned()), ..site.clone() };
+        let door = |door| Place::Door(door, Name::new("1").unwrap(), 2);
         let faults = [
-            (Fault::Crash, Place::Door(Door::After, Name::new("1").unwrap(), 2)),
+            (Fault::Crash, door(Door::After)),
             (Fault::Zombie, Place::Call(site.clone(), 3)),
-            (Fault::LateZombie, Place::Door(Door::Before, Name::new("1").unwrap(), 1)),
+            (Fault::LateZombie, door(Door::Before)),
+            (Fault::Stall, door(Door::After)),
             (Fault::CallFails(Errno::ENOSPC), Place::Call(site, 1)),
+            (Fault::ReplyLate, Place::Call(asks.clone(), 1)),
+            (Fault::Partition, Place::Call(asks.clone(), 1)),
+            (Fault::HalfOpen, Place::Call(asks.clone(), 1)),
+            (Fault::SlowStore, Place::Call(asks.clone(), 1)),
+            (Fault::StoreRestart, Place::Call(asks, 1)),
         ];
-        for (fault, at) in faults {
-            let strike = Some(Strike { fault, at });
-            let scenario =
-                Scenario { name: "x".to_owned(), workload: workload.clone(), workers: 1, strike, counts: false };
-            let text = scenario.schedule("engine 1.0", 5_000).to_string();
-            let again = Scenario::of_schedule("x", &text.parse().unwrap()).unwrap();
-            assert_eq!(again, scenario, "{text}");
+        let strike = |(fault, at): &(Fault, Place), worker| Strike { fault: *fault, worker, at: at.clone() };
+        for one in &faults {
+            for other in &faults {
+                let unnamed = matches!(other.0, Fault::SlowStore | Fault::StoreRestart);
+                let strikes = vec![strike(one, 0), strike(other, usize::from(!unnamed))];
+                let workload = workload.clone();
+                let scenario = Scenario { name: "x".to_owned(), workload, workers: 1, strikes, counts: false };
+                let schedule = scenario.schedule("engine 1.0", 5_000);
+                assert_eq!(live_subject(&schedule).as_deref(), Some("engine@1.0"));
+                let text = schedule.to_string();
+                let again = Scenario::of_schedule("x", &text.parse().unwrap()).unwrap();
+                assert_eq!(again, scenario, "{text}");
+            }
         }
     }
 }

@@ -11,7 +11,11 @@ use crate::adapter::{Adapter, Store, Takeover};
 use crate::process::{Process, Program};
 use crate::store::postgres::Postgres;
 use crate::store::proxy::Proxy;
+use crate::strain::stretched;
 use crate::talk::{self, Client, Expected};
+
+/// How many workers have a network of their own to break.
+const NETWORKS: usize = 2;
 
 /// What all runs of an audit share.
 pub struct World {
@@ -54,12 +58,12 @@ pub struct Stage<'a> {
     folder: PathBuf,
     /// Where the store is: for `HYDRA_STORE`.
     store: String,
-    /// The same through the proxy.
-    store_of_victim: String,
+    /// The same for workers A and B, each through a network of its own, if it goes over one.
+    networks: Vec<(Proxy, String)>,
     database: Option<String>,
-    server: Option<Process>,
-    /// The network between worker A and the store, if it goes over one.
-    pub proxy: Option<Proxy>,
+    /// A PostgreSQL of its own, where it is to be killed.
+    postgres: Option<Postgres>,
+    server: Option<(Process, Program, u16)>,
     placeholders: Vec<(String, String)>,
 }
 
@@ -74,8 +78,8 @@ impl Drop for Stage<'_> {
 }
 
 impl<'a> Stage<'a> {
-    /// Makes the store of a run.
-    pub fn new(world: &'a World) -> anyhow::Result<Self> {
+    /// Makes the store of a run; one that no other run shares, if it is to be killed.
+    pub fn new(world: &'a World, alone: bool) -> anyhow::Result<Self> {
         let number = world.runs.fetch_add(1, Ordering::Relaxed);
         let folder = world.folder.join(format!("run-{number}"));
         std::fs::create_dir_all(&folder)?;
@@ -83,18 +87,17 @@ impl<'a> Stage<'a> {
             world,
             folder,
             store: String::new(),
-            store_of_victim: String::new(),
+            networks: Vec::new(),
             database: None,
+            postgres: None,
             server: None,
-            proxy: None,
             placeholders: Vec::new(),
         };
         match world.adapter.store {
             Store::Sqlite => {
                 stage.store = stage.folder.join("store.db").display().to_string();
-                stage.store_of_victim = stage.store.clone();
             }
-            Store::Postgres => stage.database(number)?,
+            Store::Postgres => stage.database(number, alone)?,
             Store::Own => stage.server()?,
         }
         stage.placeholders.push(("data".to_owned(), stage.folder.display().to_string()));
@@ -103,15 +106,21 @@ impl<'a> Stage<'a> {
         Ok(stage)
     }
 
-    fn database(&mut self, number: u32) -> anyhow::Result<()> {
-        let postgres = self.world.postgres.as_ref().context("no PostgreSQL was started")?;
+    fn database(&mut self, number: u32, alone: bool) -> anyhow::Result<()> {
+        let shared = self.world.postgres.as_ref().context("no PostgreSQL was started")?;
+        if alone {
+            self.postgres = Some(Postgres::start(&self.folder)?);
+        }
+        let postgres = self.postgres.as_ref().unwrap_or(shared);
         let name = format!("run_{number}");
         postgres.create(&name)?;
-        let proxy = Proxy::start(self.world.runtime.handle(), postgres.port())?;
         self.store = postgres.url(&name, postgres.port());
-        self.store_of_victim = postgres.url(&name, proxy.port());
-        self.proxy = Some(proxy);
-        self.database = Some(name);
+        for _ in 0..NETWORKS {
+            let proxy = Proxy::start(self.world.runtime.handle(), postgres.port())?;
+            let url = postgres.url(&name, proxy.port());
+            self.networks.push((proxy, url));
+        }
+        self.database = Some(name).filter(|_| !alone);
         Ok(())
     }
 
@@ -130,22 +139,50 @@ impl<'a> Stage<'a> {
             folder: self.folder.clone(),
             user: None,
         };
-        let process =
-            Process::start(&program, Some(&self.folder.join("server.log"))).with_context(|| adapter.line("command"))?;
-        let until = Instant::now() + Duration::from_millis(server.ready_ms);
+        let process = self.serve(&program, port)?;
+        self.store = format!("127.0.0.1:{port}");
+        for _ in 0..NETWORKS {
+            let proxy = Proxy::start(self.world.runtime.handle(), port)?;
+            let address = format!("127.0.0.1:{}", proxy.port());
+            self.networks.push((proxy, address));
+        }
+        self.server = Some((process, program, port));
+        self.placeholders = more;
+        Ok(())
+    }
+
+    /// Starts the engine's own server and waits until its port answers.
+    fn serve(&self, program: &Program, port: u16) -> anyhow::Result<Process> {
+        let adapter = &self.world.adapter;
+        let ready_ms = adapter.server.as_ref().map_or(0, |server| server.ready_ms);
+        let log = self.folder.join("server.log");
+        let process = Process::start(program, Some(&log)).with_context(|| adapter.line("command"))?;
+        let until = Instant::now() + stretched(ready_ms);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             if process.exited().is_some() || Instant::now() >= until {
                 bail!("{}: the server did not come up: {}", adapter.line("command"), process.output.complaint());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        let proxy = Proxy::start(self.world.runtime.handle(), port)?;
-        self.store = format!("127.0.0.1:{port}");
-        self.store_of_victim = format!("127.0.0.1:{}", proxy.port());
-        self.proxy = Some(proxy);
-        self.server = Some(process);
-        self.placeholders = more;
+        Ok(process)
+    }
+
+    /// Kills the store's server and starts it again on what it left.
+    pub fn restart_store(&mut self) -> anyhow::Result<()> {
+        if let Some(postgres) = &mut self.postgres {
+            return postgres.restart();
+        }
+        if let Some((mut process, program, port)) = self.server.take() {
+            process.kill();
+            let process = self.serve(&program, port)?;
+            self.server = Some((process, program, port));
+        }
         Ok(())
+    }
+
+    /// What changes the network of a worker.
+    pub fn weather(&self, worker: usize) -> Option<tokio::sync::watch::Sender<crate::store::proxy::Weather>> {
+        self.networks.get(worker).map(|(proxy, _)| proxy.weather())
     }
 
     /// What the adapter runs for each new store: a migration.
@@ -185,17 +222,18 @@ impl<'a> Stage<'a> {
     /// The ports behind which the store is.
     pub fn store_ports(&self) -> Vec<u16> {
         let own = self.store.rsplit_once(':').and_then(|(_, rest)| rest.split('/').next()?.parse().ok());
-        own.into_iter().chain(self.proxy.as_ref().map(Proxy::port)).collect()
+        own.into_iter().chain(self.networks.iter().map(|(proxy, _)| proxy.port())).collect()
     }
 
     /// Starts a worker, which says later that it is ready.
     pub fn start_worker(&self, name: &Name, door: String) -> anyhow::Result<Process> {
         let adapter = &self.world.adapter;
-        let store = if *name == super::victim() { &self.store_of_victim } else { &self.store };
+        let through = self.networks.iter().enumerate().find(|(index, _)| *name == Name::worker(*index));
+        let store = through.map_or(&self.store, |(_, (_, store))| store);
         // An engine that takes up work under the same identity finds it in whichever process has that identity.
         let identity = match adapter.takeover {
             Takeover::Another => name.to_string(),
-            Takeover::Relaunch => super::victim().to_string(),
+            Takeover::Relaunch => Name::worker(0).to_string(),
         };
         let more = [("HYDRA_WORKER", name.to_string()), ("HYDRA_IDENTITY", identity), ("HYDRA_DOOR", door)];
         let program = Program {
@@ -211,7 +249,7 @@ impl<'a> Stage<'a> {
     pub fn await_worker(&self, name: &Name, process: &Process) -> Result<(), String> {
         let adapter = &self.world.adapter;
         let who = format!("worker {name}");
-        let within = Duration::from_millis(adapter.timing.ready_ms);
+        let within = stretched(adapter.timing.ready_ms);
         talk::ready(process, &Expected { who: &who, line: adapter.line("worker"), version: &adapter.version, within })
     }
 
@@ -226,9 +264,9 @@ impl<'a> Stage<'a> {
         };
         let line = adapter.line("client");
         let process = Process::start(&program, None).with_context(|| line.clone())?;
-        let within = Duration::from_millis(adapter.timing.ready_ms);
+        let within = stretched(adapter.timing.ready_ms);
         let expected = Expected { who: "the client", line: line.clone(), version: &adapter.version, within };
         talk::ready(&process, &expected).map_err(anyhow::Error::msg)?;
-        Ok(Client::new(process, line))
+        Ok(Client::new(process, line, adapter.timing.answer_ms))
     }
 }

@@ -1,186 +1,134 @@
-//! The fault of a run: put at its place, struck, healed.
+//! A fault is put at its place, and strikes.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError};
 
-use hydra_schedule::Event;
-use nix::sys::signal::Signal;
+use hydra_schedule::Name;
 
-use super::run::{BROKEN_MS, LATE_MS, Run, Stadium, TOGETHER_MS};
-use super::{Fault, heir, victim};
-use crate::adapter::Takeover;
+use super::run::Run;
+use super::{Fault, Strike};
 use crate::boundary::Place;
-use crate::process::trace::{Act, Trace, Trigger};
+use crate::process::trace::{Act, NextTrigger, Trace, Trigger};
 use crate::store::proxy::Weather;
-use hydra_simulation::history::Op;
+
+/// How much later each piece of the traffic with a slow store comes, in milliseconds.
+pub(super) const SLOW_MS: u64 = 400;
+
+/// One fault of a run, and how far it is.
+pub(super) struct Course {
+    pub(super) strike: Strike,
+    pub(super) fired: Arc<AtomicBool>,
+    pub(super) stadium: Stadium,
+}
+
+/// How far a fault is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stadium {
+    /// It is not at its place yet: an earlier one comes first.
+    Next,
+    /// It has not struck.
+    Waiting,
+    /// The victim stands still since then; before, this other worker had entered so many bodies.
+    Paused { since_ms: u64, entered: usize },
+    /// The victim, having stood still alone, goes on since then, and had entered so many bodies.
+    Alone { since_ms: u64, entered: usize },
+    /// The victim goes on since then, and its heir waits.
+    Together { since_ms: u64 },
+    /// The network or the store is broken since then, for so long.
+    Broken { since_ms: u64, for_ms: u64 },
+    /// It is over, or will never strike.
+    Over,
+}
 
 impl Run<'_> {
-    /// Puts the fault at its place.
-    pub(super) fn arm(&mut self) -> Result<(), String> {
-        let place = self.scenario.strike.as_ref().map(|strike| &strike.at);
-        if let Some(Place::Door(door, step, nth)) = place {
-            self.observer.hold(&victim(), step, *door, *nth);
+    /// Puts the first fault at its place, and counts calls where that is asked.
+    pub(super) fn arm_first(&mut self) -> Result<(), String> {
+        if self.scenario.counts {
+            self.trace(0)?;
         }
-        let at_call = match self.scenario.strike.as_ref() {
-            Some(strike) => match &strike.at {
-                Place::Call(site, nth) => Some((strike.fault, site.clone(), *nth)),
-                Place::Door(..) => None,
-            },
-            None => None,
-        };
-        if at_call.is_none() && !self.scenario.counts {
-            return Ok(());
-        }
-        let anchor = self.observer.clone();
-        let trigger = at_call.map(|(fault, site, nth)| Trigger {
-            site,
-            nth,
-            act: match fault {
-                Fault::Crash => Act::Kill,
-                Fault::Zombie | Fault::LateZombie => Act::Hold,
-                Fault::CallFails(error) => Act::Fail(error),
-                Fault::DisconnectBefore | Fault::ReplyLost | Fault::Partition => Act::Tell,
-            },
-            fired: self.fires(fault),
-        });
-        let trace = Trace {
-            anchor: Box::new(move || anchor.anchor(&victim())),
-            door: self.door.port(),
-            store: self.stage.store_ports(),
-            trigger,
-            counts: self.counts.clone(),
-            watch: None,
-        };
-        let process = self.workers.first().and_then(|worker| worker.process.as_ref());
-        process.ok_or("worker A is not up")?.trace(trace)
+        self.arm_next()
     }
 
-    /// What is noted and done in the moment in which the fault strikes.
-    pub(super) fn fires(&self, fault: Fault) -> Box<dyn FnMut() + Send> {
-        let (observer, fired) = (self.observer.clone(), self.fired.clone());
-        let event = self.scenario.strike.as_ref().map(|strike| strike.event(self.pause_ms()));
-        let weather = self.stage.proxy.as_ref().map(|proxy| proxy.weather());
-        Box::new(move || {
-            if let Some(event) = &event {
-                observer.fault(event.clone());
+    /// Puts the next fault at its place, once the worker that it strikes is up.
+    pub(super) fn arm_next(&mut self) -> Result<(), String> {
+        let next = self.courses.iter().position(|course| course.stadium == Stadium::Next);
+        let Some(index) = next else { return Ok(()) };
+        let Strike { worker, at, fault } = self.courses[index].strike.clone();
+        if self.workers[worker].process.is_none() {
+            return Ok(());
+        }
+        self.courses[index].stadium = Stadium::Waiting;
+        match at {
+            Place::Door(door, step, nth) => self.observer.hold(&Name::worker(worker), &step, door, nth),
+            Place::Call(site, nth) => {
+                let act = match fault {
+                    Fault::Crash => Act::Kill,
+                    Fault::Zombie | Fault::LateZombie | Fault::Stall => Act::Hold,
+                    Fault::CallFails(error) => Act::Fail(error),
+                    Fault::DisconnectBefore
+                    | Fault::ReplyLost
+                    | Fault::ReplyLate
+                    | Fault::Partition
+                    | Fault::HalfOpen
+                    | Fault::SlowStore
+                    | Fault::StoreRestart => Act::Tell,
+                };
+                let trigger = Trigger { site, nth, act, fired: self.fires(index) };
+                let next = self.trace(worker)?;
+                *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(trigger);
             }
+        }
+        Ok(())
+    }
+
+    /// Traces a worker, unless it is traced already; answers where its next fault is put.
+    fn trace(&mut self, worker: usize) -> Result<NextTrigger, String> {
+        if let Some(traced) = &self.workers[worker].traced {
+            return Ok(traced.clone());
+        }
+        let (anchor, name) = (self.observer.clone(), Name::worker(worker));
+        let trigger = NextTrigger::default();
+        let counts = if worker == 0 && self.scenario.counts { self.counts.clone() } else { Default::default() };
+        let trace = Trace {
+            anchor: Box::new(move || anchor.anchor(&name)),
+            door: self.door.port(),
+            store: self.stage.store_ports(),
+            postgres: self.stage.world.adapter.store == crate::adapter::Store::Postgres,
+            trigger: trigger.clone(),
+            counts,
+            watch: None,
+        };
+        let process = self.workers[worker].process.as_ref();
+        process.ok_or("the worker is not up")?.trace(trace)?;
+        self.workers[worker].traced = Some(trigger.clone());
+        Ok(trigger)
+    }
+
+    /// What is noted and done in the moment in which a fault strikes.
+    pub(super) fn fires(&self, index: usize) -> Box<dyn FnMut() + Send> {
+        let course = &self.courses[index];
+        let (observer, fired, fault) = (self.observer.clone(), course.fired.clone(), course.strike.fault);
+        let event = course.strike.event(self.pause_ms());
+        let weather = self.stage.weather(course.strike.worker);
+        Box::new(move || {
+            observer.fault(event.clone());
             let now = match fault {
                 Fault::DisconnectBefore => Weather::Down,
                 Fault::ReplyLost => Weather::RepliesLost,
-                Fault::Partition => Weather::Silent,
-                Fault::Crash | Fault::Zombie | Fault::LateZombie | Fault::CallFails(_) => Weather::Fine,
+                Fault::ReplyLate => Weather::RepliesHeld,
+                Fault::Partition | Fault::HalfOpen => Weather::Silent,
+                Fault::SlowStore => Weather::Slow(SLOW_MS),
+                Fault::Crash
+                | Fault::Zombie
+                | Fault::LateZombie
+                | Fault::Stall
+                | Fault::CallFails(_)
+                | Fault::StoreRestart => Weather::Fine,
             };
-            if let Some(weather) = &weather {
+            if let Some(weather) = weather.as_ref().filter(|_| now != Weather::Fine) {
                 weather.send_replace(now);
             }
             fired.store(true, Ordering::SeqCst);
         })
-    }
-
-    pub(super) fn pause_ms(&self) -> u64 {
-        self.stage.world.adapter.pause_ms()
-    }
-
-    /// Drives the fault on.
-    pub(super) fn fault(&mut self) -> Result<(), String> {
-        let Some(strike) = self.scenario.strike.clone() else { return Ok(()) };
-        let now = self.observer.now_ms();
-        match self.stadium {
-            Stadium::Waiting => {
-                let at_door = matches!(strike.at, Place::Door(..));
-                if at_door && self.observer.is_held() {
-                    (self.fires(strike.fault))();
-                } else if at_door || !self.fired.load(Ordering::SeqCst) {
-                    return Ok(());
-                }
-                self.struck(strike.fault, at_door, now)
-            }
-            Stadium::Paused { since_ms } => {
-                let late = strike.fault == Fault::LateZombie;
-                let taken = (!late && self.observer.entered_by(&heir()) > 0) || self.has_ended();
-                let longest_ms = if late { 2 * self.pause_ms() } else { self.pause_ms() };
-                if !taken && now < since_ms + longest_ms {
-                    return Ok(());
-                }
-                self.observer.fault(Event::fault(hydra_schedule::Fault::Resume(victim())));
-                if let Some(process) = &self.workers[0].process {
-                    process.signal(Signal::SIGCONT);
-                    process.resume();
-                }
-                self.observer.let_go(&victim());
-                self.stadium = Stadium::Together { since_ms: now };
-                Ok(())
-            }
-            Stadium::Together { since_ms } => {
-                let together_ms = if strike.fault == Fault::LateZombie { LATE_MS } else { TOGETHER_MS };
-                if now >= since_ms + together_ms {
-                    self.observer.let_go(&heir());
-                    if self.workers[1].process.is_none() {
-                        self.start(1)?;
-                    }
-                    self.healed();
-                }
-                Ok(())
-            }
-            Stadium::Broken { since_ms, for_ms } => {
-                if now >= since_ms + for_ms {
-                    if let Some(proxy) = &self.stage.proxy {
-                        proxy.set(Weather::Fine);
-                    }
-                    let all = hydra_schedule::Target::Workers(vec![victim()]);
-                    self.observer.fault(Event::fault(hydra_schedule::Fault::Heal(all)));
-                    self.observer.let_go(&victim());
-                    self.observer.let_go(&heir());
-                    self.healed();
-                }
-                Ok(())
-            }
-            Stadium::Healed { .. } => Ok(()),
-        }
-    }
-
-    /// It has just struck.
-    pub(super) fn struck(&mut self, fault: Fault, at_door: bool, now: u64) -> Result<(), String> {
-        match fault {
-            Fault::Crash => {
-                if let Some(mut process) = self.workers[0].process.take() {
-                    process.kill();
-                }
-                self.observer.let_go(&victim());
-                match self.stage.world.adapter.takeover {
-                    Takeover::Another => self.start(1)?,
-                    Takeover::Relaunch => self.start(0)?,
-                }
-                self.healed();
-            }
-            Fault::Zombie | Fault::LateZombie => {
-                if at_door && let Some(process) = &self.workers[0].process {
-                    process.signal(Signal::SIGSTOP);
-                }
-                if fault == Fault::Zombie {
-                    self.observer.slow(&heir());
-                }
-                // Where a client cancels meanwhile, nobody takes over: there is nothing left to do.
-                let cancelled = self.acts.iter().any(|act| act.op == Op::Cancel);
-                // It may stand inside a write transaction: then a file is locked, nobody else can even start, and that is
-                // the store's affair.
-                if !cancelled && let Err(why) = self.start(1) {
-                    self.observer.worker_down(&heir());
-                    self.deaths.push(crate::cut(&why, 2_000));
-                }
-                self.stadium = Stadium::Paused { since_ms: now };
-            }
-            Fault::CallFails(_) => {
-                self.healed();
-            }
-            Fault::DisconnectBefore | Fault::ReplyLost => {
-                self.stadium = Stadium::Broken { since_ms: now, for_ms: BROKEN_MS };
-            }
-            Fault::Partition => {
-                self.start(1)?;
-                let for_ms = self.settings().lease_ms * 3 / 2;
-                self.stadium = Stadium::Broken { since_ms: now, for_ms };
-            }
-        }
-        Ok(())
     }
 }

@@ -12,7 +12,9 @@ use crate::process::{Process, Program};
 
 /// A running server.
 pub struct Postgres {
-    _process: Process,
+    process: Process,
+    program: Program,
+    log: PathBuf,
     bin: PathBuf,
     port: u16,
 }
@@ -96,19 +98,43 @@ impl Postgres {
         for (name, value) in settings {
             command.extend(["-c".to_owned(), format!("{name}={value}")]);
         }
-        let process = Process::start(
-            &Program { command, env: Vec::new(), folder: home, user: ids },
-            Some(&folder.join("postgres.log")),
-        )?;
-        let server = Postgres { _process: process, bin, port };
-        let until = Instant::now() + Duration::from_secs(30);
-        while server.sql("postgres", "select 1").is_err() {
-            if Instant::now() >= until || server._process.exited().is_some() {
-                bail!("PostgreSQL did not come up: {}", server._process.output.complaint());
+        let program = Program { command, env: Vec::new(), folder: home, user: ids };
+        let log = folder.join("postgres.log");
+        let process = Process::start(&program, Some(&log))?;
+        let server = Postgres { process, program, log, bin, port };
+        server.await_up(Duration::from_secs(30))?;
+        Ok(server)
+    }
+
+    fn await_up(&self, within: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + within;
+        while self.sql("postgres", "select 1").is_err() {
+            if Instant::now() >= until || self.process.exited().is_some() {
+                bail!("PostgreSQL did not come up: {}", self.process.output.complaint());
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(server)
+        Ok(())
+    }
+
+    /// Kills the server with SIGKILL and starts it again: what was committed comes back from its log.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.process.kill();
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            // Its children see that it is gone and end; until then they hold its memory, and it does not start.
+            self.process = Process::start(&self.program, Some(&self.log))?;
+            match self.await_up(until.saturating_duration_since(Instant::now())) {
+                Ok(()) => return Ok(()),
+                Err(why) if Instant::now() >= until => return Err(why),
+                Err(_) => std::thread::sleep(Duration::from_millis(100)),
+            }
+        }
+    }
+
+    /// The server's process.
+    pub fn pid(&self) -> i32 {
+        self.process.pid()
     }
 
     /// The port.

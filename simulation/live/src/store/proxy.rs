@@ -20,6 +20,8 @@ pub enum Weather {
     Silent,
     /// What the workers send arrives; the answers do not, and the connection breaks with the first.
     RepliesLost,
+    /// What the workers send arrives; the answers wait until the weather changes.
+    RepliesHeld,
     /// Every piece arrives so many milliseconds later.
     Slow(u64),
 }
@@ -68,11 +70,6 @@ impl Proxy {
         self.port
     }
 
-    /// Changes the weather.
-    pub fn set(&self, weather: Weather) {
-        self.weather.send_replace(weather);
-    }
-
     /// What changes it, for whoever may not keep the proxy.
     pub fn weather(&self) -> watch::Sender<Weather> {
         self.weather.clone()
@@ -102,7 +99,7 @@ async fn pass(inner: TcpStream, to: u16, mut weather: watch::Receiver<Weather>) 
                 }
                 continue;
             }
-            Weather::Fine | Weather::RepliesLost | Weather::Slow(_) => {}
+            Weather::Fine | Weather::RepliesLost | Weather::RepliesHeld | Weather::Slow(_) => {}
         }
         if let Weather::Slow(ms) = now {
             tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
@@ -115,7 +112,7 @@ async fn pass(inner: TcpStream, to: u16, mut weather: watch::Receiver<Weather>) 
                 Ok(0) | Err(_) => return,
                 Ok(bytes) => if to_store.write_all(&out[..bytes]).await.is_err() { return },
             },
-            read = from_store.read(&mut back) => match read {
+            read = from_store.read(&mut back), if now != Weather::RepliesHeld => match read {
                 Ok(0) | Err(_) => return,
                 Ok(_) if *weather.borrow() == Weather::RepliesLost => return,
                 Ok(bytes) => if to_worker.write_all(&back[..bytes]).await.is_err() { return },

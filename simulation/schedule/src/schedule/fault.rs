@@ -82,6 +82,16 @@ pub enum Fault {
         /// How fast, in parts per million.
         ppm: i64,
     },
+    /// `store-clock +5000`: the store's clock jumps.
+    StoreClock {
+        /// By how much, in milliseconds.
+        by_ms: i64,
+    },
+    /// `store-drift 200`: the store's clock runs fast (negative: slow), in parts per million.
+    StoreDrift {
+        /// How fast, in parts per million.
+        ppm: i64,
+    },
     /// `slow-store 500`: the store answers so much later; 0 ends it.
     SlowStore {
         /// By how much, in milliseconds.
@@ -104,7 +114,7 @@ pub enum Fault {
 
 impl Fault {
     /// The words that a fault may begin with.
-    pub const KINDS: [&str; 17] = [
+    pub const KINDS: [&str; 19] = [
         "crash",
         "restart",
         "disconnect-before",
@@ -117,6 +127,8 @@ impl Fault {
         "resume",
         "clock",
         "drift",
+        "store-clock",
+        "store-drift",
         "slow-store",
         "store-restart",
         "encode",
@@ -139,6 +151,8 @@ impl Fault {
             Fault::Resume(_) => "resume",
             Fault::Clock { .. } => "clock",
             Fault::Drift { .. } => "drift",
+            Fault::StoreClock { .. } => "store-clock",
+            Fault::StoreDrift { .. } => "store-drift",
             Fault::SlowStore { .. } => "slow-store",
             Fault::StoreRestart => "store-restart",
             Fault::Encode(_) => "encode",
@@ -174,6 +188,8 @@ impl Fault {
             }
             Fault::Partition { target: Target::All, .. }
             | Fault::Heal(Target::All)
+            | Fault::StoreClock { .. }
+            | Fault::StoreDrift { .. }
             | Fault::SlowStore { .. }
             | Fault::StoreRestart
             | Fault::Encode(_)
@@ -198,6 +214,8 @@ impl fmt::Display for Fault {
             Fault::Pause { worker, for_ms } => write!(f, " {worker} {for_ms}"),
             Fault::Clock { worker, by_ms } => write!(f, " {worker} {by_ms:+}"),
             Fault::Drift { worker, ppm } => write!(f, " {worker} {ppm}"),
+            Fault::StoreClock { by_ms } => write!(f, " {by_ms:+}"),
+            Fault::StoreDrift { ppm } => write!(f, " {ppm}"),
             Fault::SlowStore { by_ms } => write!(f, " {by_ms}"),
             Fault::StoreRestart => Ok(()),
             Fault::Encode(step) | Fault::Decode(step) => write!(f, " {step}"),

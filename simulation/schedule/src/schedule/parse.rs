@@ -213,6 +213,8 @@ impl<'a> Words<'a> {
                 by_ms: self.parsed("signed milliseconds, such as +5000")?,
             },
             "drift" => Fault::Drift { worker: self.name("a worker")?, ppm: self.parsed("parts per million")? },
+            "store-clock" => Fault::StoreClock { by_ms: self.parsed("signed milliseconds, such as +5000")? },
+            "store-drift" => Fault::StoreDrift { ppm: self.parsed("parts per million")? },
             "slow-store" => Fault::SlowStore { by_ms: self.parsed("a delay in milliseconds")? },
             "store-restart" => Fault::StoreRestart,
             "encode" => Fault::Encode(self.step()?),

@@ -6,7 +6,7 @@ use super::super::facts::Execution;
 use super::super::facts::Facts;
 use super::super::{Anomaly, Checked};
 use crate::history::{Gave, Journal, Op, Status};
-use crate::workload::{Step, StepKind};
+use crate::workload::{Item, Step, StepKind};
 
 const WHAT: (Property, Anomaly) = (Property::BudgetHonest, Anomaly::Lost);
 
@@ -21,10 +21,17 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
         // A crash between the beginning of an attempt and its body uses up an attempt that nobody outside can see.
         let from = execution.started().unwrap_or(0);
         let struck = facts.health.anyone_struck(facts.at_ms(from), facts.at_ms(ended)).is_some();
-        if cancelled || struck {
+        if cancelled || struck || execution.deadline_passed(facts, ended) {
             continue;
         }
-        for step in execution.program.steps().filter(|step| step.kind != StepKind::AtMostOnce && !step.caught) {
+        // What lost a race is dropped, however many attempts it had left.
+        let raced = |step: &Step| {
+            let mut races = execution.program.body.iter().filter(|item| matches!(item, Item::Race(_)));
+            races.any(|race| race.names().any(|name| *name == step.id))
+        };
+        for step in
+            execution.program.steps().filter(|step| step.kind != StepKind::AtMostOnce && !step.caught && !raced(step))
+        {
             let Some(attempts_max) = step.attempts_max.or(facts.settings.attempts_max) else {
                 continue;
             };

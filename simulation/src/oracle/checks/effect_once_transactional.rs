@@ -18,7 +18,10 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             };
             let mut effects = committed();
             let (first, second) = (effects.next(), effects.next());
-            let settled = execution.checkpoint(&step.id);
+            // What a later body saw was checkpointed too, but says nothing of the effect unless the store was looked at.
+            let was_read = execution.bodies_of(&step.id).any(|body| !body.effects.is_empty());
+            let seen = || execution.settled(&step.id).filter(|_| was_read).map(|settled| (settled.index, settled.seen));
+            let settled = execution.checkpoint(&step.id).or_else(seen);
             if first.is_some() || settled.is_some() {
                 checked.case();
             }

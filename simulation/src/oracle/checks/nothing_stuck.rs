@@ -6,7 +6,6 @@ use super::super::facts::{Execution, Facts};
 use super::super::{Anomaly, Checked};
 use super::ms;
 use crate::history::What;
-use crate::workload::Item;
 
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
@@ -62,12 +61,9 @@ pub(super) fn last_sign(facts: &Facts<'_>, execution: &Execution<'_>) -> Option<
 /// How long an execution may show nothing at all while all is well. Nothing without a declared recovery time.
 pub(super) fn quiet_max_ms(facts: &Facts<'_>, execution: &Execution<'_>) -> Option<u64> {
     let recovery_ms = facts.settings.recovery_ms?;
-    let sleeps = execution.program.body.iter().map(|item| match item {
-        Item::Sleep(sleep) => sleep.ms,
-        Item::Step(_) | Item::Parallel(_) => 0,
-    });
     let longest_ms = execution.program.steps().map(|step| step.lasts_ms).max().unwrap_or(0);
     let cap_ms = facts.settings.backoff_cap_ms.unwrap_or(0);
-    let parts = sleeps.chain([recovery_ms, longest_ms, cap_ms, facts.settings.slack_ms]);
-    Some(parts.fold(0, u64::saturating_add))
+    let parts =
+        [execution.program.sleeps_ms(), recovery_ms, longest_ms, cap_ms, facts.settings.slack_ms, facts.back_ms];
+    Some(parts.into_iter().fold(0, u64::saturating_add))
 }

@@ -30,7 +30,8 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 continue;
             };
             let (base_ms, why) = base(facts, down, recovery_ms);
-            let parts = [recovery_ms, facts.settings.slack_ms, facts.settings.backoff_cap_ms.unwrap_or(0)];
+            let parts =
+                [recovery_ms, facts.settings.slack_ms, facts.settings.backoff_cap_ms.unwrap_or(0), facts.back_ms];
             let limit_ms = parts.iter().fold(base_ms, |sum, part| sum.saturating_add(*part));
             let next = goes_on(facts, execution, body.step, down);
             let in_time = next.is_some_and(|next| facts.at_ms(next) <= limit_ms);

@@ -5,8 +5,8 @@ use hydra_schedule::Property;
 use super::super::facts::Execution;
 use super::super::facts::Facts;
 use super::super::{Anomaly, Checked};
-use crate::history::{Gave, Op, Seen, Status};
-use crate::workload::{Step, StepKind};
+use crate::history::{Gave, Journal, Op, Seen, Status};
+use crate::workload::{Item, Step, StepKind};
 
 const WHAT: (Property, Anomaly) = (Property::OutcomeTrue, Anomaly::InconsistentStatus);
 
@@ -25,7 +25,12 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 checked.case();
                 let last = execution.bodies.iter().filter_map(|body| body.left).map(|(left, _)| left).max();
                 let cancelled = execution.calls_of(Op::Cancel).next().is_some();
-                if !cancelled && execution.program.steps().all(|step| must_have_succeeded(facts, execution, step)) {
+                if cancelled || execution.deadline_passed(facts, ended) {
+                    continue;
+                }
+                if let Some(explanation) = for_no_reason(facts, execution, ended) {
+                    checked.find(WHAT, (execution, None), (ended, ended), explanation);
+                } else if execution.program.steps().all(|step| must_have_succeeded(facts, execution, step)) {
                     let explanation = format!(
                         "{} was failed at {}, although every one of its steps succeeded and nothing failed.",
                         execution.name,
@@ -36,8 +41,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             }
             Status::Succeeded => {
                 checked.case();
-                let missing =
-                    execution.program.steps().find(|step| !step.caught && !may_have_succeeded(execution, step));
+                let missing = execution.program.body.iter().find_map(|item| missing(execution, item));
                 if let Some(step) = missing {
                     let name = execution.program.step_name(&step.id);
                     let last = execution.bodies_of(&step.id).last();
@@ -57,6 +61,33 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
         }
     }
     checked
+}
+
+/// Where the journal can be read: no attempt of anything had begun, so nothing can have failed.
+fn for_no_reason(facts: &Facts<'_>, execution: &Execution<'_>, ended: usize) -> Option<String> {
+    let written = execution.journal.iter().any(|(_, journal)| matches!(journal, Journal::Status { .. }));
+    let begun = execution.journal.iter().any(|(_, journal)| matches!(journal, Journal::Began { .. }));
+    let undecodable = facts.undecodable.iter().any(|(_, of)| of.execution == *execution.name);
+    let nothing = written && !begun && execution.bodies.is_empty() && !undecodable;
+    nothing.then(|| {
+        format!(
+            "{} was failed at {}, although no attempt of any step had begun: nothing in it can have failed.",
+            execution.name,
+            facts.when(ended)
+        )
+    })
+}
+
+/// A step of the item that must have succeeded for the workflow to get past it, and cannot have.
+fn missing<'a>(execution: &Execution<'_>, item: &'a Item) -> Option<&'a Step> {
+    let has = |step: &&Step| step.caught || may_have_succeeded(execution, step);
+    match item {
+        Item::Step(_) | Item::Parallel(_) => item.steps().iter().find(|step| !has(step)),
+        // One of them is enough, and a timer needs no body.
+        Item::Race(race) if race.sleep.is_some() || race.steps.iter().any(|step| has(&step)) => None,
+        Item::Race(race) => race.steps.first(),
+        Item::Sleep(_) => None,
+    }
 }
 
 /// Whether nothing about this step excuses a failure of its execution.

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use hydra_schedule::Name;
 
 use super::super::facts::Execution;
-use crate::history::{Op, Seen};
+use crate::history::{Op, Seen, Status};
+use crate::workload::Item;
 
 const WHAT: (Property, Anomaly) = (Property::ReplayFaithful, Anomaly::DivergentReplay);
 
@@ -45,8 +46,55 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 Some(_) => {}
             }
         }
+        races(facts, execution, &mut checked);
     }
     checked
+}
+
+/// A race has one winner, for ever: whoever comes after it had the outcome of the same step, or of none if the timer won.
+fn races(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Checked) {
+    for (number, item) in execution.program.body.iter().enumerate() {
+        let Item::Race(race) = item else { continue };
+        let winner = |saw: &BTreeMap<Name, Seen>| {
+            race.steps.iter().map(|step| &step.id).filter(|id| saw.contains_key(*id)).cloned().collect::<Vec<Name>>()
+        };
+        let later: Vec<&Name> = execution.program.body[number + 1..].iter().flat_map(Item::names).collect();
+        let bodies = execution.bodies.iter().filter(|body| later.contains(&&body.step.step));
+        let succeeded = execution.calls_of(Op::Result).filter_map(|call| call.ok());
+        // An answer without any value does not tell what the workflow had, or it had none: it is no witness.
+        let succeeded =
+            succeeded.filter(|(_, answer)| answer.status == Some(Status::Succeeded) && !answer.saw.is_empty());
+        let mut ends: Vec<(usize, Vec<Name>)> = bodies
+            .map(|body| (body.entered, winner(&body.door.saw)))
+            .chain(succeeded.map(|(index, answer)| (index, winner(&answer.saw))))
+            .collect();
+        ends.sort_by_key(|(index, _)| *index);
+        let Some((first, won)) = ends.first() else { continue };
+        for (index, other) in &ends[1..] {
+            checked.case();
+            if other != won {
+                let (won, other) = (said(won), said(other));
+                let explanation = format!(
+                    "Of the race of {} the workflow went on with {won} at {} (on {}) and with {other} at {} (on {}).",
+                    race.steps.iter().map(|step| step.id.as_str()).collect::<Vec<_>>().join(", "),
+                    facts.when(*first),
+                    facts.who(*first),
+                    facts.when(*index),
+                    facts.who(*index)
+                );
+                let name = execution.program.step_name(&race.steps[0].id);
+                checked.find(WHAT, (execution, Some(&name)), (*first, *index), explanation);
+                break;
+            }
+        }
+    }
+}
+
+fn said(won: &[Name]) -> String {
+    match won {
+        [] => "the timer".to_owned(),
+        won => won.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" and "),
+    }
 }
 
 /// Every sight of a step's value, in order: by later bodies and in the result.

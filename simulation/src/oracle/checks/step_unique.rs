@@ -13,6 +13,10 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let Journal::Rows { rows_per_step_max, .. } = journal else {
                 continue;
             };
+            // None: no step has a row yet, or they were not counted.
+            if *rows_per_step_max == 0 {
+                continue;
+            }
             checked.case();
             if *rows_per_step_max > 1 {
                 let explanation =

@@ -6,6 +6,7 @@ use super::super::facts::{Execution, Facts};
 use super::super::{Anomaly, Checked};
 use super::ms;
 use super::nothing_stuck::{last_sign, quiet_max_ms};
+use crate::history::Journal;
 
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
     let mut checked = Checked::default();
@@ -14,6 +15,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             continue;
         };
         checked.case();
+        runs_in_a_circle(facts, execution, &mut checked);
         if execution.has_ended() {
             continue;
         }
@@ -50,6 +52,56 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
         );
     }
     checked
+}
+
+/// Claimed and given back so often in a row, with nothing done in between and no fault: whoever acts, nothing moves it.
+/// That its sleep ends some day is no merit of such an engine.
+const FRUITLESS_MAX: u32 = 4;
+
+/// Where the journal can be read: an execution that is claimed and given back, over and over.
+fn runs_in_a_circle(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Checked) {
+    let mut circle: Option<Circle> = None;
+    let mut claimed = false;
+    for (index, journal) in &execution.journal {
+        match journal {
+            Journal::Claimed { .. } => {
+                claimed = true;
+                circle.get_or_insert(Circle { first: *index, times: 0 });
+            }
+            Journal::Released { .. } if claimed => {
+                claimed = false;
+                let Some(circle) = &mut circle else { continue };
+                circle.times += 1;
+                // A worker that shuts down, or was struck, gives back what it has just claimed.
+                let from_ms = facts.at_ms(circle.first).saturating_sub(facts.settings.lease_ms);
+                if circle.times > FRUITLESS_MAX && facts.health.anyone_struck(from_ms, facts.at_ms(*index)).is_none() {
+                    let explanation = format!(
+                        "{} was claimed and given back {} times in a row from {} to {}, with no fault and with nothing done in between: a circle that no worker leaves by acting.",
+                        execution.name,
+                        circle.times,
+                        facts.when(circle.first),
+                        facts.when(*index)
+                    );
+                    let what = (Property::Terminates, Anomaly::UnboundedRetry);
+                    checked.find(what, (execution, None), (circle.first, *index), explanation);
+                    return;
+                }
+            }
+            Journal::Released { .. }
+            | Journal::Began { .. }
+            | Journal::Checkpoint { .. }
+            | Journal::TimerSet { .. }
+            | Journal::TimerFired { .. }
+            | Journal::Status { .. } => (circle, claimed) = (None, false),
+            Journal::Rows { .. } => {}
+        }
+    }
+}
+
+/// Claims in a row that were given back with nothing done.
+struct Circle {
+    first: usize,
+    times: u32,
 }
 
 /// The longest time that the whole program can take: every attempt of every step with its delay, every sleep, one

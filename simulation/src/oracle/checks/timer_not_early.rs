@@ -29,7 +29,8 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 continue;
             };
             checked.case();
-            let lasted_ms = facts.at_ms(woke).saturating_sub(facts.at_ms(set));
+            // A clock that was set back in between had shown more before.
+            let lasted_ms = facts.store_ms(woke).saturating_sub(facts.store_ms(set)).saturating_add(facts.back_ms);
             if lasted_ms.saturating_add(facts.settings.early_ms) < sleep.ms {
                 let step = execution.program.step_name(&sleep.id);
                 let explanation = format!(
@@ -49,7 +50,9 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
 
 /// The last step before the sleep must have been left once before the timer can be set.
 pub(super) fn set_not_before(execution: &Execution<'_>, sleep: usize) -> Option<usize> {
-    let before = execution.items_before(sleep).iter().rfind(|item| !item.steps().is_empty());
+    // Of a race before it, nobody outside can tell who won; what lies before the race is earlier, and surely over.
+    let mut before = execution.items_before(sleep).iter();
+    let before = before.rfind(|item| matches!(item, Item::Step(_) | Item::Parallel(_)));
     let Some(before) = before else {
         return execution.started();
     };
@@ -80,7 +83,7 @@ fn fired_early(facts: &Facts<'_>, execution: &Execution<'_>, checked: &mut Check
         });
         let Some((set, due_ms)) = set else { continue };
         checked.case();
-        if facts.at_ms(*index).saturating_add(facts.settings.early_ms) < due_ms {
+        if facts.store_ms(*index).saturating_add(facts.settings.early_ms) < due_ms {
             let explanation = format!(
                 "The timer {step} was set at {} for {} and fired at {}.",
                 facts.when(set),

@@ -23,7 +23,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             }
             let later_sleeps = execution.program.body[number + 1..].iter().map_while(|item| match item {
                 Item::Sleep(sleep) => Some(sleep.ms),
-                Item::Step(_) | Item::Parallel(_) => None,
+                Item::Step(_) | Item::Parallel(_) | Item::Race(_) => None,
             });
             // The step before it may have been left by a worker that died before it set the timer.
             let lefts = execution.bodies.iter().filter_map(|body| body.left);
@@ -36,7 +36,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 checked.leave_open(|| format!("{step} did not end, and no recovery time is declared to wait for"));
                 continue;
             };
-            let limit_ms = due_ms.saturating_add(recovery_ms).saturating_add(facts.settings.slack_ms);
+            let limit_ms = due_ms.saturating_add(recovery_ms + facts.back_ms).saturating_add(facts.settings.slack_ms);
             if facts.end_ms < limit_ms || !facts.faults_ceased() {
                 checked.leave_open(|| {
                     format!("{step} was watched until {} and had until {}", ms(facts.end_ms), ms(limit_ms))

@@ -1,5 +1,7 @@
 //! Clients and operators, through the engine's own client: they start, start again, cancel, look, wait, retry and resolve.
 
+use std::time::Duration;
+
 use hydra_engine::protocol::{Outcome, Rejection, StepState};
 use hydra_engine::{Client, ClientError};
 
@@ -56,7 +58,13 @@ pub(super) async fn perform(site: Site, client: Client, act: Act, number: u64) {
         Op::Start => {
             let input = Input { program: execution, other: other_input };
             let start = client.start(Plan::workflow(execution), id.as_str(), &input);
-            let started = start.replays_max(plan.config.replays_max).await.map(drop);
+            let program = &plan.workload.programs[execution];
+            let start = start.replays_max(plan.config.replays_max).after(Duration::from_millis(program.delay_ms));
+            let started = match program.deadline_ms {
+                Some(deadline_ms) => start.deadline(Duration::from_millis(deadline_ms)).await,
+                None => start.await,
+            };
+            let started = started.map(drop);
             again = unheard(&started).then_some((act, ASK_AGAIN_MS));
             ended(&invoked, started)
         }

@@ -64,6 +64,8 @@ pub(super) struct Cluster {
     pub in_transaction: BTreeMap<u64, u64>,
     pub store_back_ms: u64,
     pub store_slow_ms: u64,
+    /// How far the store's clock was set back, all in all.
+    pub store_back_by_ms: u64,
     closing: bool,
     over: bool,
 }
@@ -92,6 +94,7 @@ impl Cluster {
             in_transaction: BTreeMap::new(),
             store_back_ms: 0,
             store_slow_ms: 0,
+            store_back_by_ms: 0,
             closing: false,
             over: false,
             plan,

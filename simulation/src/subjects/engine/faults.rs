@@ -83,6 +83,11 @@ impl Cluster {
                 let at_ms = self.reached(usize::from(worker));
                 self.shared.lock().processes[usize::from(worker)].clock.drift(at_ms, ppm);
             }
+            Blow::StoreClock { by_ms } => {
+                self.store_back_by_ms += by_ms.min(0).unsigned_abs();
+                self.server.set_clock(|clock| clock.jump(self.now_ms, by_ms));
+            }
+            Blow::StoreDrift { ppm } => self.server.set_clock(|clock| clock.drift(self.now_ms, ppm)),
             Blow::SlowStore { by_ms } => self.store_slow_ms = by_ms,
             Blow::StoreRestart => self.restart_store(),
             Blow::Encode { step } => self.shared.lock().encode_fails[step as usize] = true,
@@ -211,6 +216,7 @@ impl Cluster {
     /// From here on there are no faults, and every worker is up: everything must converge.
     pub fn heal_all(&mut self) {
         (self.store_slow_ms, self.store_back_ms) = (0, self.now_ms);
+        self.server.set_clock(|clock| clock.drift(self.now_ms, 0));
         {
             let mut world = self.shared.lock();
             world.healed = true;
@@ -224,7 +230,8 @@ impl Cluster {
             self.restart(process);
         }
         self.note("nemesis", What::Healed);
-        self.push(self.now_ms + self.plan.patience_ms(), Event::End);
+        // What was due before the store's clock was set back is due as much later.
+        self.push(self.now_ms + self.plan.patience_ms() + self.store_back_by_ms, Event::End);
     }
 
     /// When nothing moves any more, clients ask for the status and the result of everything, and somebody looks at the

@@ -7,11 +7,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use hydra_engine::protocol::{Reply, Span, Time};
 use hydra_engine::store::{
-    Answer, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
+    Answer, Bell, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
     HeartbeatRequest, Heartbeats, HistoryView, ListFilter, MemoryStore, Store, StoreError, StoreOptions, Transact,
     Transaction, Value,
 };
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::site::Site;
@@ -25,7 +24,7 @@ pub(super) struct Link {
     timeout: Duration,
     /// The store's clock as last heard of, and when that was by the process's own.
     heard: Mutex<(Time, Instant)>,
-    due_changed: Arc<Notify>,
+    due_changed: Arc<Bell>,
     /// Gives out watches that see nothing: what others commit is not heard through this handle.
     deaf: MemoryStore,
 }
@@ -61,8 +60,7 @@ impl Link {
                 }
                 // What this handle made claimable, it tells of.
                 if let Ok(Reply::Started | Reply::Reopened | Reply::Released { .. }) = answer.decision {
-                    self.due_changed.notify_waiters();
-                    self.due_changed.notify_one();
+                    self.due_changed.ring();
                 }
             }
             Told::Claims(claims) => self.hear(claims.now),
@@ -175,11 +173,11 @@ impl Store for Link {
         .boxed()
     }
 
-    fn due_changed(&self) -> Arc<Notify> {
+    fn due_changed(&self) -> Arc<Bell> {
         self.due_changed.clone()
     }
 
-    fn ended(&self) -> Arc<Notify> {
+    fn ended(&self) -> Arc<Bell> {
         self.deaf.ended()
     }
 

@@ -6,7 +6,7 @@ use hydra_engine::RetryPolicy;
 use hydra_schedule::{Name, StepName};
 
 use crate::cluster::Config;
-use crate::workload::{Item, Step, Workload};
+use crate::workload::{Program, Step, Workload};
 
 /// The workflow of most executions.
 pub(super) const COMMON: &str = "common";
@@ -36,11 +36,11 @@ impl Plan {
         for program in &workload.programs {
             let first = steps.len();
             for item in &program.body {
-                if let Item::Sleep(sleep) = item {
-                    steps.push(StepPlan { name: program.step_name(&sleep.id), step: None });
-                }
                 for step in item.steps() {
                     steps.push(StepPlan { name: program.step_name(&step.id), step: Some(step.clone()) });
+                }
+                if let Some(sleep) = item.sleep() {
+                    steps.push(StepPlan { name: program.step_name(&sleep.id), step: None });
                 }
             }
             of.push(first..steps.len());
@@ -106,10 +106,7 @@ impl Plan {
             });
             each.fold(0, u64::saturating_add)
         };
-        let sleeps = self.workload.programs.iter().flat_map(|program| &program.body).map(|item| match item {
-            Item::Sleep(sleep) => sleep.ms,
-            Item::Step(_) | Item::Parallel(_) => 0,
-        });
+        let sleeps = self.workload.programs.iter().map(Program::sleeps_ms);
         let bodies = self.of.iter().map(longest).max().unwrap_or(0);
         bodies.saturating_add(sleeps.fold(0, u64::saturating_add)).saturating_add(config.lease_ms.saturating_mul(4))
     }

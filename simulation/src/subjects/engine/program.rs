@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::{join_all, select_all};
 use hydra_engine::{Attempt, BoxError, Context, StepError, StepFailure, Tx};
 use hydra_schedule::Name;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use super::site::Site;
-use crate::cluster::Place;
+use crate::cluster::{Place, goal};
 use crate::history::{Effect, Entered, Gave, Seen, What};
 use crate::workload::{BodyEnd, Item, Step, StepKind};
 
@@ -67,7 +68,7 @@ struct Run {
 /// The workflow.
 pub(super) async fn interpret(site: Site, context: Context, input: Input) -> Result<Saw, BoxError> {
     let plan = site.world(|world| world.plan.clone());
-    let run = Run { site, input, saw: Arc::default() };
+    let run = Run { site: site.clone(), input, saw: Arc::default() };
     let mut next = plan.first_step(input.program);
     for item in &plan.workload.programs[input.program].body {
         let steps = item.steps();
@@ -81,6 +82,17 @@ pub(super) async fn interpret(site: Site, context: Context, input: Input) -> Res
             Item::Parallel(steps) => {
                 let all = steps.iter().enumerate().map(|(at, step)| run.step(&context, step, next + at));
                 join_all(all).await.into_iter().any(|failed| failed)
+            }
+            Item::Race(race) => {
+                let all = race.steps.iter().enumerate().map(|(at, step)| run.step(&context, step, next + at).boxed());
+                let sleep = race.sleep.iter().map(|sleep| {
+                    let timer = context.sleep(Duration::from_millis(sleep.ms));
+                    timer.map(|()| false).boxed()
+                });
+                let (failed, _, _) = select_all(all.chain(sleep)).await;
+                site.world(|world| world.tally.path(goal!("race-won")));
+                next += race.sleep.iter().count();
+                failed
             }
         };
         next += steps.len();

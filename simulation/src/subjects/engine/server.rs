@@ -19,9 +19,24 @@ use tokio::runtime::Runtime;
 use super::program::{CREATE, EFFECTS};
 use super::watched::{Notes, Watched, Write};
 use super::wire::{Ask, Asker, Message, Outcome, Told, lost};
+use crate::clock::Clock;
 
 /// The store's clock at the beginning of a run: far from zero, so that a clock set back does not end there.
 pub(super) const BEGINNING_MS: u64 = 1_000_000_000;
+
+/// The store's own clock: right until the nemesis sets it.
+#[derive(Clone)]
+struct ServerClock {
+    right: TokioClock,
+    shown: Arc<Mutex<Clock>>,
+}
+
+impl hydra_engine::store::Clock for ServerClock {
+    fn now(&self) -> Time {
+        let now_ms = self.right.now().as_millis();
+        Time::from_millis(self.shown.lock().unwrap_or_else(PoisonError::into_inner).shows_ms(now_ms))
+    }
+}
 
 /// Where rows live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +87,8 @@ pub(super) struct Server {
     pub notes: Notes,
     opened: u64,
     clock_ms: u64,
+    /// What its clock shows.
+    shown: Arc<Mutex<Clock>>,
     runtime: Runtime,
 }
 
@@ -80,8 +97,10 @@ impl Server {
     pub fn new(file: Option<PathBuf>, rules: &'static (dyn Protocol + Sync)) -> Self {
         let runtime = super::runtime();
         let notes = Notes::default();
+        let shown = Arc::new(Mutex::new(Clock::starting_at(BEGINNING_MS)));
         let (store, options) = runtime.block_on(async {
-            let clock = Arc::new(TokioClock::starting_at(Time::from_millis(BEGINNING_MS)));
+            let right = TokioClock::starting_at(Time::from_millis(0));
+            let clock = Arc::new(ServerClock { right, shown: shown.clone() });
             let options = StoreOptions { rules, clock, ..StoreOptions::default() };
             if let Some(file) = &file {
                 remove(file);
@@ -91,11 +110,16 @@ impl Server {
         });
         notes.lock().committed.clear();
         let open = Open::default();
-        Server { under_way: Vec::new(), open, store, file, options, notes, opened: 0, clock_ms: 0, runtime }
+        Server { under_way: Vec::new(), open, store, file, options, notes, opened: 0, clock_ms: 0, shown, runtime }
     }
 
     pub fn time(&self, now_ms: u64) -> Time {
-        Time::from_millis(BEGINNING_MS + now_ms)
+        Time::from_millis(self.shown.lock().unwrap_or_else(PoisonError::into_inner).shows_ms(now_ms))
+    }
+
+    /// Its clock is set, or changes its speed.
+    pub fn set_clock(&self, set: impl FnOnce(&mut Clock)) {
+        set(&mut self.shown.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Whether something waits here: for the store's lock, which a body may hold.

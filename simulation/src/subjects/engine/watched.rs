@@ -165,6 +165,14 @@ impl<B: Backend> EngineRows for Watched<B> {
     fn end_lease(&mut self, key: ExecutionKey, epoch: Epoch, at: Time) -> Result<(), StoreError> {
         self.inner.end_lease(key, epoch, at)
     }
+
+    fn keeps_journal(&self) -> bool {
+        self.inner.keeps_journal()
+    }
+
+    fn record(&mut self, entry: &[u8]) -> Result<(), StoreError> {
+        self.inner.record(entry)
+    }
 }
 
 impl<B: Backend> Backend for Watched<B> {

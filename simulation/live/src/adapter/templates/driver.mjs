@@ -1,9 +1,12 @@
-// Drives an engine for the auditor. Fill in the four places marked ENGINE. The protocol: adapters/README.md.
+// Drives an engine for the auditor. Fill in the places marked ENGINE; `hydra adapter check` lists them. The protocol: adapters/README.md.
 
 import { createInterface } from "node:readline";
 
-/** The auditor told the body to fail. */
+/** The auditor told the body to fail; a retry may mend it. */
 class Failed extends Error {}
+
+/** The auditor told the body to fail in a way that no retry can mend. */
+class FailedFinally extends Failed {}
 
 /** Asks the auditor what this body does, and does it: answers a value, or throws. */
 async function ask(execution, step, saw, { attempt, key, otherInput = false } = {}) {
@@ -17,7 +20,7 @@ async function ask(execution, step, saw, { attempt, key, otherInput = false } = 
   const told = await reply.json();
   if (told.do === "return") return told.value;
   if (told.do === "unencodable") return 10n; // JSON has no BigInt
-  throw new Failed(told.message);
+  throw new (told.do === "fail-finally" ? FailedFinally : Failed)(told.message);
 }
 
 /** How `saw` says what the workflow had of a step that succeeded. */
@@ -45,6 +48,8 @@ async function serve(version, operations) {
 const version = "0.0.0"; // ENGINE: the installed version, read from the package itself
 
 // The one workflow: interprets every program. ENGINE: define it with your engine; runStep(name, body) is its step.
+// An item is {"step": {"id", "kind", "attempts_max"}}; with sleeps = true in adapter.toml also {"sleep": {"id", "ms"}}, with
+// parallel = true also {"parallel": [STEP, ...]}. What a body throws is for the engine to retry: let it through.
 async function program(input, runStep) {
   const saw = {};
   for (const { step } of input.program.body) {

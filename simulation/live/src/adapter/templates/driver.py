@@ -1,4 +1,4 @@
-"""Drives an engine for the auditor. Fill in the four places marked ENGINE. The protocol: adapters/README.md."""
+"""Drives an engine for the auditor. Fill in the places marked ENGINE; `hydra adapter check` lists them. The protocol: adapters/README.md."""
 
 import json
 import os
@@ -72,7 +72,11 @@ VERSION = "0.0.0"  # ENGINE: the installed version, asked of the package itself
 
 
 def program(params, run_step):
-    """The one workflow: interprets every program. ENGINE: register this with your engine; run_step(name, body) is its step."""
+    """The one workflow: interprets every program. ENGINE: register this with your engine; run_step(name, body) is its step.
+
+    An item is {"step": {"id", "kind", "attempts_max"}}; with sleeps = true in adapter.toml also {"sleep": {"id", "ms"}}, with
+    parallel = true also {"parallel": [STEP, ...]}. What a body raises is for the engine to retry: let it through.
+    """
     execution, saw = params["program"]["id"], {}
     for item in params["program"]["body"]:
         step = item["step"]["id"]

@@ -1,4 +1,4 @@
-// Drives an engine for the auditor. Fill in the places marked ENGINE. The protocol: adapters/README.md.
+// Drives an engine for the auditor. Fill in the places marked ENGINE; `hydra adapter check` lists them. The protocol: adapters/README.md.
 package main
 
 import (
@@ -36,10 +36,13 @@ func ask(execution, step string, saw object, otherInput bool) (any, error) {
 	case "unencodable":
 		return make(chan int), nil // JSON has no channels
 	}
+	// "fail", and "fail-finally": an error that no retry can mend, if the engine can be told so.
 	return nil, errors.New(told.Message)
 }
 
 // program is the one workflow: it interprets every program. ENGINE: register it; runStep is the engine's step.
+// An item is {"step": {"id", "kind", "attempts_max"}}; with sleeps = true in adapter.toml also {"sleep": {"id", "ms"}}, with
+// parallel = true also {"parallel": [STEP, ...]}. What a body returns as an error is for the engine to retry: let it through.
 func program(input object, runStep func(name string, body func() (any, error)) (any, error)) (object, error) {
 	given := input["program"].(object)
 	saw := object{}

@@ -1,4 +1,4 @@
-//! Drives an engine for the auditor. Fill in the places marked ENGINE. The protocol: adapters/README.md.
+//! Drives an engine for the auditor. Fill in the places marked ENGINE; `hydra adapter check` lists them. The protocol: adapters/README.md.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read, Write};
@@ -6,11 +6,12 @@ use std::net::TcpStream;
 
 use serde_json::{json, Value};
 
-const VERSION: &str = "0.0.0"; // ENGINE: the version that is built in
+const VERSION: &str = "0.0.0"; // ENGINE: the version that is built in (adapters/duroxide/main.rs reads it from Cargo.lock)
 
 type Saw = BTreeMap<String, Value>;
 
-/// Asks the auditor what this body does: a value, or why it fails.
+/// Asks the auditor what this body does: a value, or why it fails. It blocks, for as long as the body is held: in an async
+/// engine give it a thread of its own (`tokio::task::spawn_blocking`).
 #[allow(dead_code)]
 fn ask(execution: &str, step: &str, saw: &Saw, other_input: bool) -> Result<String, String> {
     let door = std::env::var("HYDRA_DOOR").map_err(|error| error.to_string())?;
@@ -30,11 +31,15 @@ fn ask(execution: &str, step: &str, saw: &Saw, other_input: bool) -> Result<Stri
     match told["do"].as_str() {
         Some("return") => Ok(told["value"].as_str().unwrap_or_default().to_owned()),
         Some("unencodable") => Err("ENGINE: return something that cannot be encoded".to_owned()),
+        // "fail", and "fail-finally": an error that no retry can mend, if the engine can be told so.
         _ => Err(told["message"].as_str().unwrap_or("told to fail").to_owned()),
     }
 }
 
 /// The one workflow: interprets every program. ENGINE: register it; `run_step` is the engine's step.
+///
+/// An item is `{"step": {"id", "kind", "attempts_max"}}`; with sleeps = true in adapter.toml also `{"sleep": {"id", "ms"}}`,
+/// with parallel = true also `{"parallel": [STEP, ...]}`. What a body fails with is for the engine to retry: let it through.
 #[allow(dead_code)]
 fn program(input: &Value, run_step: impl Fn(&str, &dyn Fn() -> Result<String, String>) -> Result<String, String>) -> Result<Saw, String> {
     let execution = input["program"]["id"].as_str().unwrap_or_default();

@@ -1,0 +1,8 @@
+//! See `hydra_fuzz_targets::adapter`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Err(finding) = hydra_fuzz_targets::adapter::judge(bytes) {
+        panic!("{finding}");
+    }
+});

@@ -1,0 +1,112 @@
+//! The auditor from end to end, over a tiny engine of its own: right, and with a bug that only a zombie shows.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Far more than any of it should take, and far less than for ever.
+const AT_MOST: Duration = Duration::from_secs(180);
+
+/// A worker stands still with its reply withheld until another has brought the execution to its end.
+const LATE_ZOMBIE: &str = r#"hydra schedule 1
+subject tiny-1.0
+workers 1
+program {"id":"W1","body":[{"step":{"id":"1","kind":"keyed"}},{"step":{"id":"2","kind":"keyed"}}]}
+set world live
+
+fault pause A 30000 on after-2#1
+client awaits W1
+fault resume A
+"#;
+
+fn tiny() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tiny")
+}
+
+fn auditor() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hydra-live"));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// What the auditor says of a schedule on the tiny engine, and its exit code.
+fn replay(schedule: &str, fenced: &str) -> (String, i32) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("one.schedule");
+    std::fs::write(&file, schedule).unwrap();
+    let output = auditor().arg("audit").arg(tiny()).arg("--replay").arg(file).env("FENCED", fenced).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (said, output.status.code().unwrap_or(-1))
+}
+
+#[test]
+fn an_end_that_a_zombie_writes_again_is_found() {
+    let (said, code) = replay(LATE_ZOMBIE, "0");
+    assert!(said.contains("BROKEN rows-consistent") && code == 1, "{code}: {said}");
+}
+
+#[test]
+fn an_engine_that_fences_its_zombies_is_not_accused() {
+    let (said, code) = replay(LATE_ZOMBIE, "1");
+    assert!(!said.contains("BROKEN") && code == 0, "{code}: {said}");
+}
+
+#[test]
+fn a_second_fault_strikes_whoever_took_over() {
+    let both = LATE_ZOMBIE.replace("fault pause A 30000 on after-2#1\nclient awaits W1\nfault resume A\n", "")
+        + "fault crash A on after-1#1\nfault crash B on before-2#1\n";
+    let (said, code) = replay(&both, "1");
+    assert!(!said.contains("not reached") && code == 0, "{code}: {said}");
+}
+
+#[test]
+fn a_place_that_is_never_reached_is_no_verdict() {
+    let (said, code) = replay(&LATE_ZOMBIE.replace("after-2#1", "after-2#9"), "0");
+    assert!(said.contains("1 of its places were not reached") && code == 3, "{code}: {said}");
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < AT_MOST, "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// What stands in the folder that audits make their own folders in.
+fn folders(of: &Path) -> usize {
+    std::fs::read_dir(of).map_or(0, |entries| entries.flatten().count())
+}
+
+fn audit(out: &Path, temporary: &Path) -> Child {
+    let log = std::fs::File::create(out.join("log")).unwrap();
+    let mut command = auditor();
+    command.arg("audit").arg(tiny()).args(["--time", "100", "--jobs", "2", "--out"]).arg(out);
+    command.env("TMPDIR", temporary).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+}
+
+#[test]
+fn an_audit_that_is_broken_off_reports_what_it_did_and_leaves_nothing() {
+    let (out, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut auditor = audit(out.path(), temporary.path());
+    let log = || std::fs::read_to_string(out.path().join("log")).unwrap_or_default();
+    until("the audit never began", || log().contains("single faults"));
+    kill(Pid::from_raw(i32::try_from(auditor.id()).unwrap()), Signal::SIGINT).unwrap();
+    until("it does not come to an end", || auditor.try_wait().unwrap().is_some());
+    let report = std::fs::read_to_string(out.path().join("tiny-1.0/report.md")).unwrap_or_default();
+    assert!(report.contains("broken off before its end"), "{report}\n{}", log());
+    assert_eq!(folders(temporary.path()), 0, "its folder is left");
+}
+
+#[test]
+fn an_audit_that_is_killed_leaves_no_folder() {
+    let (out, temporary) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut auditor = audit(out.path(), temporary.path());
+    until("the audit never began", || folders(temporary.path()) > 0);
+    auditor.kill().unwrap();
+    auditor.wait().unwrap();
+    until("its folder is left", || folders(temporary.path()) == 0);
+}

@@ -1,0 +1,26 @@
+//! The museum against the simulator: every known-wrong engine is found out soon, and the right one never.
+
+use hydra_simulation::campaign::museum::{CPU_MAX, RUNS_MAX, search};
+use hydra_simulation::subjects;
+
+#[test]
+fn every_known_wrong_engine_is_found_within_the_goal() {
+    let mut late = Vec::new();
+    let wrong: Vec<_> = subjects::all().into_iter().filter(|entry| entry.defect.is_some()).collect();
+    assert!(wrong.len() >= 35, "only {} engines are in the museum", wrong.len());
+    for entry in wrong {
+        let (outcome, cpu) = search(&entry);
+        if outcome.fell.is_empty() {
+            late.push(format!("{}: not in {} runs and {cpu:?} on the processor", entry.name, outcome.runs));
+        }
+    }
+    assert!(late.is_empty(), "goal: {RUNS_MAX} runs or {CPU_MAX:?}:\n{}", late.join("\n"));
+}
+
+/// The same search over right rules finds nothing, so finding something says something.
+#[test]
+fn the_right_engine_is_not_found_out() {
+    let (outcome, _) = search(&subjects::find("reference").unwrap());
+    assert_eq!((outcome.runs, outcome.fell.len()), (RUNS_MAX, 0), "{:?}", outcome.first);
+    assert_eq!(outcome.tally.missed(), [] as [String; 0], "goals that were never reached");
+}
