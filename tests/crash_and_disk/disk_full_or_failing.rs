@@ -71,14 +71,15 @@ fn run(outage: Outage, mutant: Option<&str>) -> Result<(BTreeSet<String>, usize)
     });
     let notes = stage.notes();
     let end = end.map_err(|why| format!("{why}; the last notes: {:?}", &notes[notes.len().saturating_sub(5)..]))?;
-    let mut told = BTreeSet::new();
+    let (mut told, folder) =
+        (BTreeSet::new(), stage.file().parent().map_or(String::new(), |at| at.display().to_string()));
     for note in &notes {
         if let Note::Trouble { doing, error, passing } = note {
             // Who opens a file that is read-only at that moment is told so, and decides.
             if !passing && doing != "open" {
                 return Err(format!("{doing} was told that it will not pass: {error}"));
             }
-            told.insert(format!("{doing}: {error}"));
+            told.insert(format!("{doing}: {}", error.replace(&folder, "FOLDER")));
         }
     }
     if end != "exit code 0" {

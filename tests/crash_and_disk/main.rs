@@ -44,6 +44,7 @@ fn tests() -> Vec<Trial> {
         two_processes_killed_in_turn::no_promise_is_broken,
         two_processes_killed_in_turn::an_engine_known_to_be_wrong_is_found_out,
         power_cut::nothing_acknowledged_is_lost_and_nothing_is_half_done,
+        power_cut::nothing_is_lost_when_it_is_cut_again_in_the_recovery,
         power_cut::commits_that_are_not_synced_are_found_lost,
         power_cut::every_sync_is_needed,
         disk_full_or_failing::errors_are_typed_and_work_resumes,

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use hydra_engine::store::SqliteStore;
-use hydra_engine::{Client, Worker};
+use hydra_engine::{Client, ClientError, Worker};
 use rusqlite::Connection;
 use tokio::sync::watch;
 
@@ -85,14 +85,14 @@ impl Stage {
 
     /// Deletes what has ended, as an operator does.
     async fn delete_old(&self) -> anyhow::Result<()> {
-        let before = SystemTime::now().duration_since(UNIX_EPOCH)?.saturating_sub(KEPT).as_millis();
-        let sql = format!(
-            "BEGIN IMMEDIATE;
-             DELETE FROM bookings WHERE id IN (SELECT id FROM hydra_executions WHERE ended_at < {before});
-             DELETE FROM hydra_executions WHERE ended_at < {before};
-             COMMIT"
-        );
-        self.beside(0, &sql).await
+        let client = self.access.borrow().client.clone();
+        match client.prune(KEPT).await {
+            // Locked by others for long: there will be another time.
+            Err(ClientError::Store(error)) if error.is_passing() => {}
+            done => drop(done?),
+        }
+        let gone = "DELETE FROM bookings WHERE id NOT IN (SELECT id FROM hydra_executions)";
+        self.beside(0, &format!("BEGIN IMMEDIATE; {gone}; COMMIT")).await
     }
 
     /// Another connection to the file, as of another program: its first statement takes the lock, which it keeps for
@@ -102,7 +102,6 @@ impl Stage {
         let done = tokio::task::spawn_blocking(move || -> rusqlite::Result<()> {
             let other = Connection::open(file)?;
             other.busy_timeout(Duration::from_secs(10))?;
-            other.pragma_update(None, "foreign_keys", "ON")?;
             let (lock, rest) = sql.split_once(';').unwrap_or((&sql, ""));
             other.execute_batch(lock)?;
             std::thread::sleep(Duration::from_millis(held_ms));

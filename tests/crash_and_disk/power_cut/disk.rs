@@ -63,6 +63,13 @@ pub struct Pending {
 }
 
 impl Disk {
+    /// A disk that holds these files for sure.
+    pub fn holding(files: &Files) -> Self {
+        let durable = files.values().map(|bytes| File { durable: bytes.clone(), ..File::default() });
+        let names: BTreeMap<_, _> = files.keys().cloned().zip(0..).collect();
+        Disk { files: durable.collect(), durable_names: names.clone(), names, ..Disk::default() }
+    }
+
     /// Goes on by one event.
     pub fn play(&mut self, event: &Event) {
         self.now += 1;

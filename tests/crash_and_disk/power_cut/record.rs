@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use hydra_live::process::seen::{Moment, Seen};
 
+use super::disk::Files;
 use crate::process::outside::Note;
 use crate::stage::Stage;
 
@@ -31,23 +32,40 @@ pub enum Event {
     Unknown(String),
 }
 
-/// One run from an empty folder to the end of its process.
-#[derive(Clone)]
+/// One run of a process to its end.
+#[derive(Clone, Default)]
 pub struct Record {
+    /// What the disk held before.
+    pub before: Files,
+    /// What the outside had been told before.
+    pub told: Vec<Note>,
     pub events: Vec<Event>,
     pub ids: Vec<String>,
 }
 
 impl Record {
-    /// Runs three executions, with a checkpoint after each, and the store closed and opened again after the second.
+    /// Three executions from an empty folder on, with a checkpoint after each, and the store closed and opened again
+    /// after the second.
     pub fn of_a_run(normal: bool) -> Result<Self, String> {
-        let mut stage = Stage::new(&["a", "b", "c"]);
+        let mut stage = stage();
         stage.plan.housekeeping = true;
         stage.plan.normal = normal;
-        // Longer than a page, so that a row is more than one write.
-        stage.plan.paper_bytes = super::PAPER_BYTES;
+        Record::default().filled_by(&stage)
+    }
+
+    /// Another process goes on from what a power cut has left.
+    pub fn of_a_recovery(before: Files, told: Vec<Note>) -> Result<Self, String> {
+        let mut stage = stage();
+        stage.plan.ahead_ms = 10 * stage.plan.lease_ms;
+        for (name, bytes) in &before {
+            std::fs::write(stage.file().with_file_name(name), bytes).map_err(|error| error.to_string())?;
+        }
+        Record { before, told, ..Record::default() }.filled_by(&stage)
+    }
+
+    fn filled_by(self, stage: &Stage) -> Result<Self, String> {
         let events = Arc::new(Mutex::new(Vec::new()));
-        let (list, mut names) = (events.clone(), BTreeSet::new());
+        let (list, mut names) = (events.clone(), self.before.keys().cloned().collect());
         let end = stage.run(move |seen| {
             list.lock().unwrap().extend(event(seen, &mut names));
             None
@@ -55,13 +73,14 @@ impl Record {
         if end != "exit code 0" {
             return Err(format!("the run ended with {end}"));
         }
-        crate::judge::has_ended(&stage.file(), &stage.notes(), &stage.plan.ids)?;
+        let notes: Vec<_> = self.told.iter().cloned().chain(stage.notes()).collect();
+        crate::judge::has_ended(&stage.file(), &notes, &stage.plan.ids)?;
         let events = std::mem::take(&mut *events.lock().unwrap());
         let unknown = events.iter().find_map(|event| match event {
             Event::Unknown(what) => Some(what.clone()),
             _ => None,
         });
-        unknown.map_or(Ok(Record { events, ids: stage.plan.ids.clone() }), Err)
+        unknown.map_or(Ok(Record { events, ids: stage.plan.ids.clone(), ..self }), Err)
     }
 
     /// The same run on a disk that does nothing when it is told to sync these. Where it is all of them, it is the run
@@ -69,8 +88,14 @@ impl Record {
     pub fn without_syncs(&self, of: impl Fn(&str) -> bool) -> Self {
         let ignored = |event: &&Event| matches!(event, Event::SyncBegins(name) | Event::SyncEnds(name) if of(name));
         let events = self.events.iter().filter(|event| !ignored(event)).cloned().collect();
-        Record { events, ids: self.ids.clone() }
+        Record { events, ..self.clone() }
     }
+}
+
+fn stage() -> Stage {
+    let mut stage = Stage::new(&["a", "b", "c"]);
+    stage.plan.paper_bytes = super::PAPER_BYTES;
+    stage
 }
 
 fn event(seen: &Seen, names: &mut BTreeSet<String>) -> Option<Event> {
