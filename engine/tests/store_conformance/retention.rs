@@ -1,9 +1,19 @@
 //! Forgetting what ended long ago.
 
-use hydra_engine::store::{ExecutionId, PruneRequest, Pruned, Target};
-use hydra_protocol::{Command, Ending, Kind, Rejection, Reply, Settlement, Time};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
-use crate::harness::{Fixture, Which, at, begin, client, finish, id, settle, start, start_at};
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use hydra_engine::store::{
+    Answer, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
+    HeartbeatRequest, Heartbeats, HistoryView, ListFilter, PruneRequest, Pruned, Store, StoreError, Target, Transact,
+    Value,
+};
+use hydra_protocol::{Command, Ending, Kind, Rejection, Reply, Settlement, Time};
+use tokio::sync::Notify;
+
+use crate::harness::{Fixture, Subject, Which, at, begin, client, finish, id, settle, start, start_at};
 
 fn older_than(ended_before: Time) -> PruneRequest {
     PruneRequest { namespace: Some("default".into()), ended_before, after: None, limit: 100 }
@@ -23,7 +33,10 @@ async fn prune(store: &Fixture, request: PruneRequest) -> Pruned {
 }
 
 pub async fn what_ended_long_ago_is_deleted_and_nothing_else(which: Which) {
-    let store = Fixture::new(which);
+    nothing_else_is_deleted(Fixture::new(which)).await;
+}
+
+async fn nothing_else_is_deleted(store: Fixture) {
     let gone = end(&store, "ended long ago").await;
     store.start("cancelled long ago").await;
     store.decision(client("cancelled long ago", None, Command::Cancel)).await.unwrap();
@@ -105,4 +118,69 @@ pub async fn a_start_under_a_deleted_id_begins_anew(which: Which) {
     let view = store.view("o-1").await;
     assert_ne!(view.key, old);
     assert_eq!((view.row.epoch.0, view.output), (0, None));
+}
+
+/// A store that understands a request to forget in another way than it was meant.
+struct Mistaken(Arc<dyn Subject>, fn(PruneRequest) -> PruneRequest);
+
+impl Store for Mistaken {
+    fn prune(&self, request: PruneRequest) -> BoxFuture<'_, Result<Pruned, StoreError>> {
+        self.0.prune((self.1)(request))
+    }
+    fn command(&self, request: CommandRequest) -> BoxFuture<'_, Result<Answer, StoreError>> {
+        self.0.command(request)
+    }
+    fn claim(&self, request: ClaimRequest) -> BoxFuture<'_, Result<Claims, StoreError>> {
+        self.0.claim(request)
+    }
+    fn heartbeat(&self, request: HeartbeatRequest) -> BoxFuture<'_, Result<Heartbeats, StoreError>> {
+        self.0.heartbeat(request)
+    }
+    fn transact(&self, request: CommandRequest) -> BoxFuture<'_, Result<Transact, StoreError>> {
+        self.0.transact(request)
+    }
+    fn execution(&self, id: &ExecutionId) -> BoxFuture<'_, Result<Option<ExecutionView>, StoreError>> {
+        self.0.execution(id)
+    }
+    fn history(&self, key: ExecutionKey) -> BoxFuture<'_, Result<HistoryView, StoreError>> {
+        self.0.history(key)
+    }
+    fn list(&self, filter: ListFilter) -> BoxFuture<'_, Result<Vec<ExecutionView>, StoreError>> {
+        self.0.list(filter)
+    }
+    fn due_changed(&self) -> Arc<Notify> {
+        self.0.due_changed()
+    }
+    fn ended(&self) -> Arc<Notify> {
+        self.0.ended()
+    }
+    fn watch_ending(&self, key: ExecutionKey) -> EndingWatch {
+        self.0.watch_ending(key)
+    }
+    fn now(&self) -> Time {
+        self.0.now()
+    }
+}
+
+impl Subject for Mistaken {
+    fn run<'a>(&'a self, statements: &'a [&'a str]) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.0.run(statements)
+    }
+    fn look<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Vec<Vec<Value>>, StoreError>> {
+        self.0.look(sql)
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_forgets_too_much_or_too_little_fails() {
+    let mistakes: [fn(PruneRequest) -> PruneRequest; 3] = [
+        |request| PruneRequest { ended_before: Time::MAX, ..request },
+        |request| PruneRequest { namespace: None, ..request },
+        |request| PruneRequest { limit: 1, ..request },
+    ];
+    for mistake in mistakes {
+        let mut store = Fixture::new(Which::MemoryInline);
+        store.a = Arc::new(Mistaken(store.a, mistake));
+        assert!(AssertUnwindSafe(nothing_else_is_deleted(store)).catch_unwind().await.is_err());
+    }
 }

@@ -150,6 +150,7 @@ impl Engine {
 /// Clients and a worker in this process, each client with one execution at a time.
 async fn driven(place: &Place, case: Case, input: &Input, time: Duration) -> anyhow::Result<Measured> {
     let store = place.open()?;
+    usage::forget_peak();
     let me = [usage::own()];
     let cpu = usage::cpu_s(&me);
     let worker = load::worker(store.clone(), case.concurrency).start()?;

@@ -74,9 +74,11 @@ pub fn turn(peers: &Peers, adapter: &Adapter, server: Option<&Server>, turn: &st
     let stage = Stage::new(peers, adapter, server, turn)?;
     let mut workers = Vec::new();
     for number in 0..peers.processes {
-        workers.push(stage.worker(number)?);
+        // One after the other: not every engine takes two that make its tables at once.
+        let mut worker = stage.worker(number)?;
+        ready(adapter, &mut worker)?;
+        workers.push(worker);
     }
-    workers.iter_mut().try_for_each(|worker| ready(adapter, worker))?;
     let mut clients = (0..CLIENTS).map(|_| stage.client()).collect::<anyhow::Result<Vec<_>>>()?;
     let times = if adapter.name == "hydra-engine" { TIMES } else { 1 };
     let executions = peers.executions * times;

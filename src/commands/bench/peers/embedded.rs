@@ -20,6 +20,7 @@ const STEPS: u32 = 3;
 
 pub async fn turn(peers: &Peers, kind: StoreKind, server: Option<&Server>, turn: &str) -> anyhow::Result<Figures> {
     let place = Place::new(kind, server, turn)?;
+    usage::forget_peak();
     let store = place.open()?;
     let client = Client::new(store.clone());
     let input = Input::new(STEPS, 100);
