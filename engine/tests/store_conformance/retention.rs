@@ -6,12 +6,11 @@ use std::sync::Arc;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use hydra_engine::store::{
-    Answer, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
+    Answer, Bell, ClaimRequest, Claims, CommandRequest, EndingWatch, ExecutionId, ExecutionKey, ExecutionView,
     HeartbeatRequest, Heartbeats, HistoryView, ListFilter, PruneRequest, Pruned, Store, StoreError, Target, Transact,
     Value,
 };
 use hydra_protocol::{Command, Ending, Kind, Rejection, Reply, Settlement, Time};
-use tokio::sync::Notify;
 
 use crate::harness::{Fixture, Subject, Which, at, begin, client, finish, id, settle, start, start_at};
 
@@ -148,10 +147,10 @@ impl Store for Mistaken {
     fn list(&self, filter: ListFilter) -> BoxFuture<'_, Result<Vec<ExecutionView>, StoreError>> {
         self.0.list(filter)
     }
-    fn due_changed(&self) -> Arc<Notify> {
+    fn due_changed(&self) -> Arc<Bell> {
         self.0.due_changed()
     }
-    fn ended(&self) -> Arc<Notify> {
+    fn ended(&self) -> Arc<Bell> {
         self.0.ended()
     }
     fn watch_ending(&self, key: ExecutionKey) -> EndingWatch {

@@ -287,7 +287,15 @@ fn write<B: Backend>(
         backend.insert_step(NewStep { key, no, name: &name, row: &begun, input: None, begun_at: now })?;
         let succeeded = matches!(step.settled(), Some((_, Outcome::Succeeded)));
         let (output, settled_at) = (succeeded.then_some(&b"7"[..]), step.settled().map(|_| now));
-        backend.update_step(StepUpdate { key, no, row: step, output, error: Field::Set(None), settled_at })?;
+        backend.update_step(StepUpdate {
+            key,
+            no,
+            before: &begun,
+            row: step,
+            output,
+            error: Field::Set(None),
+            settled_at,
+        })?;
     }
     backend.commit()
 }

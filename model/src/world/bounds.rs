@@ -240,6 +240,12 @@ impl Bounds {
                 "one execution's rows or one worker's memory take {widest} bits and 64 are stored: take fewer steps or attempts"
             )));
         }
+        if layout.drive() > u32::BITS {
+            return Err(WrongBounds(format!(
+                "one worker's memory of one execution takes {} bits and 32 are stored: take fewer steps or attempts",
+                layout.drive()
+            )));
+        }
         if bits > super::state::PACKED_BITS {
             return Err(WrongBounds(format!(
                 "a state of these bounds takes {bits} bits and {} are stored: take fewer workers, executions, steps or attempts",

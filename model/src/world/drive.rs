@@ -80,7 +80,7 @@ impl Drive {
         self
     }
 
-    pub(super) fn encode(&self, layout: &Layout) -> u64 {
+    pub(super) fn encode(&self, layout: &Layout) -> u32 {
         let mut word = Writer::default();
         word.put(drive_code(self.phase), 3);
         word.put(u64::from(self.epoch == LATEST), 1);
@@ -88,7 +88,8 @@ impl Drive {
         for machine in &self.steps[..layout.steps] {
             word.put(machine.encode(layout), layout.machine());
         }
-        word.word()
+        // A layout in which it does not fit is refused.
+        word.word() as u32
     }
 
     pub(super) fn decode(word: u64, layout: &Layout, plans: &Plans) -> Option<Drive> {

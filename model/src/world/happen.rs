@@ -92,7 +92,7 @@ impl<P: Protocol + ?Sized + Sync + 'static> World<P> {
     }
 
     fn put_drive(&self, to: &mut State, worker: usize, execution: usize, drive: &Drive, goes_on: bool) {
-        to.drives[worker][execution] = if goes_on { drive.encode(&self.layout) as u32 } else { 0 };
+        to.drives[worker][execution] = if goes_on { drive.encode(&self.layout) } else { 0 };
     }
 
     fn client(&self, to: &mut State, execution: u8, command: &Command, asker: Asker) {

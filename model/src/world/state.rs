@@ -188,7 +188,8 @@ impl Late {
             (Some(_), _) => (OF_STEP, machine.encode(layout)),
             (None, Command::Heartbeat { .. }) => (HEARTBEAT, 0),
             (None, command) => {
-                (OF_EXECUTION, Drive { phase: drive::Phase::Asking(command), ..Drive::new(LATEST) }.encode(layout) & 7)
+                let drive = Drive { phase: drive::Phase::Asking(command), ..Drive::new(LATEST) };
+                (OF_EXECUTION, u64::from(drive.encode(layout) & 7))
             }
         };
         let mut word = Writer::default();
