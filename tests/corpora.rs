@@ -34,7 +34,11 @@ fn every_input_is_judged_as_right() {
 }
 
 /// Mutants of the museum, of `names`, that no input of the corpus gives away.
-fn unnoticed(target: &str, names: &[&str], judge: impl Fn(&str, &'static dyn Protocol, &[u8]) -> Judged) -> Vec<String> {
+fn unnoticed(
+    target: &str,
+    names: &[&str],
+    judge: impl Fn(&str, &'static dyn Protocol, &[u8]) -> Judged,
+) -> Vec<String> {
     let corpus = corpus(target);
     let noticed = |name: &&&str| {
         let mutant = museum::find(name).unwrap_or_else(|| panic!("no mutant {name}"));

@@ -31,7 +31,10 @@ enum Shape {
     /// Keys that have no text at all.
     ByPair(BTreeMap<(u8, u8), bool>),
     Many(Vec<Shape>),
-    Named { left: Box<Shape>, right: Box<Shape> },
+    Named {
+        left: Box<Shape>,
+        right: Box<Shape>,
+    },
 }
 
 fn shapes() -> impl Strategy<Value = Shape> {
@@ -162,9 +165,7 @@ fn survives(bytes: &[u8]) -> Result<(), String> {
     let seen = run(Shape::Whole(7), Some(bytes));
     let live = "Ok(Whole(7))".to_owned();
     let right = match serde_json::from_slice::<Shape>(bytes) {
-        Ok(value) => {
-            seen.by_the_workflow == [live, format!("Ok({value:?})")] && seen.status.contains("Succeeded")
-        }
+        Ok(value) => seen.by_the_workflow == [live, format!("Ok({value:?})")] && seen.status.contains("Succeeded"),
         Err(_) => seen.by_the_workflow == [live] && seen.status.contains("Undecodable"),
     };
     if right && seen.bodies == 1 { Ok(()) } else { Err(format!("{bytes:?}: {seen:#?}")) }

@@ -37,7 +37,8 @@ const LINES: [&str; 26] = [
 
 /// Lines of schedules, in any order, with words put out of their place and letters changed.
 fn text() -> impl Strategy<Value = String> {
-    let line = (select(LINES.to_vec()), any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..6_u8, any::<char>());
+    let line =
+        (select(LINES.to_vec()), any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0..6_u8, any::<char>());
     let line = line.prop_map(|(line, at, other, what, letter)| {
         let mut words: Vec<&str> = line.split(' ').collect();
         let (one, two) = (at.index(words.len()), other.index(words.len()));

@@ -96,8 +96,11 @@ fn settlement() -> impl Strategy<Value = Settlement> {
         Just(Settlement::Succeeded),
         Just(Settlement::Unencodable),
         Just(Settlement::InDoubt),
-        (any::<bool>(), backoff, any::<u64>())
-            .prop_map(|(retryable, backoff, salt)| Settlement::Failed { retryable, backoff, salt }),
+        (any::<bool>(), backoff, any::<u64>()).prop_map(|(retryable, backoff, salt)| Settlement::Failed {
+            retryable,
+            backoff,
+            salt
+        }),
     ]
 }
 
@@ -113,8 +116,11 @@ fn command(rows: Rows) -> impl Strategy<Value = Command> {
     let release = prop_oneof![time().prop_map(|wake| Release::Parked { wake }), Just(Release::Shutdown)];
     (epoch, attempt).prop_flat_map(move |(epoch, attempt)| {
         prop_oneof![
-            (time(), prop::option::of(time()), number())
-                .prop_map(|(due_at, deadline, replays_max)| Command::Start { due_at, deadline, replays_max }),
+            (time(), prop::option::of(time()), number()).prop_map(|(due_at, deadline, replays_max)| Command::Start {
+                due_at,
+                deadline,
+                replays_max
+            }),
             (span(), any::<bool>()).prop_map(|(lease, knows)| Command::Claim { lease, knows }),
             span().prop_map(move |lease| Command::Heartbeat { epoch, lease }),
             (kind.clone(), number()).prop_map(move |(kind, attempts_max)| Command::Begin {

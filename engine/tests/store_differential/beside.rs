@@ -310,4 +310,3 @@ fn kind_of(decision: &Result<Reply, Rejection>) -> String {
     };
     text.split([' ', '{']).next().unwrap_or_default().to_owned()
 }
-

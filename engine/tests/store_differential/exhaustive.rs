@@ -86,7 +86,8 @@ impl State {
             let deadline = scope.contains(&Kind::Timer).then_some(self.now + Span::from_millis(15));
             return if deadline.is_some() { vec![start(None), start(deadline)] } else { vec![start(None)] };
         };
-        let mut acts = vec![Act::Tick, start(None), of(None, Command::Cancel), of(None, Command::Retry { attempts: 1 })];
+        let mut acts =
+            vec![Act::Tick, start(None), of(None, Command::Cancel), of(None, Command::Retry { attempts: 1 })];
         if row.epoch < EPOCHS_MAX {
             acts.push(Act::Claim);
         }
@@ -130,12 +131,12 @@ fn of_step(epoch: Epoch, kind: Kind) -> Vec<Command> {
     let wait = Span::from_millis(TICK_MS);
     let backoff = Backoff { initial: wait, cap: wait, factor_percent: 100, jitter_percent: 0 };
     let failed = |retryable| Settlement::Failed { retryable, backoff, salt: 0 };
-    let settlements = [Settlement::Succeeded, failed(true), failed(false), Settlement::Unencodable, Settlement::InDoubt];
+    let settlements =
+        [Settlement::Succeeded, failed(true), failed(false), Settlement::Unencodable, Settlement::InDoubt];
     let attempts = 1..=ATTEMPTS_MAX;
     let begins = attempts.clone().map(|attempt| Command::Begin { epoch, kind, attempt, attempts_max: ATTEMPTS_MAX });
-    let settles = attempts.flat_map(|attempt| {
-        settlements.map(|settlement| Command::Settle { epoch, attempt, settlement })
-    });
+    let settles =
+        attempts.flat_map(|attempt| settlements.map(|settlement| Command::Settle { epoch, attempt, settlement }));
     begins.chain(settles).collect()
 }
 

@@ -1,11 +1,11 @@
 //! Random commands, sent to the core over rows in a map, to the store in memory and to one in a database: answers and
 //! rows must be equal after each of them.
 
+mod beside;
+mod exhaustive;
 #[path = "../store_conformance/harness.rs"]
 #[expect(dead_code, reason = "only part of it is needed here")]
 mod harness;
-mod beside;
-mod exhaustive;
 mod model;
 mod ops;
 

@@ -35,7 +35,9 @@ pub fn usable(adapter: &Adapter) -> Judged {
     if adapter.worker(&more).is_empty() || adapter.client(&more).is_empty() {
         return wrong("no command");
     }
-    if !adapter.versions.contains(&adapter.version) || adapter.subject() != format!("{} {}", adapter.name, adapter.version) {
+    if !adapter.versions.contains(&adapter.version)
+        || adapter.subject() != format!("{} {}", adapter.name, adapter.version)
+    {
         return wrong("not one of its versions");
     }
     let promised: BTreeSet<_> = adapter.contract.promises.iter().map(|promise| promise.property).collect();

@@ -102,12 +102,8 @@ fn execution(bytes: &mut Unstructured<'_>) -> Result<u8> {
 
 fn what(bytes: &mut Unstructured<'_>) -> Result<What> {
     let ms = |bytes: &mut Unstructured<'_>| bytes.int_in_range(0..=63_u64);
-    let backoff = Backoff {
-        initial: Span::from_millis(20),
-        cap: Span::from_millis(50),
-        factor_percent: 200,
-        jitter_percent: 50,
-    };
+    let backoff =
+        Backoff { initial: Span::from_millis(20), cap: Span::from_millis(50), factor_percent: 200, jitter_percent: 50 };
     let kinds = [Kind::Keyed, Kind::Transactional, Kind::AtMostOnce, Kind::Timer];
     Ok(match bytes.int_in_range(0..=15_u8)? {
         0..=3 => {

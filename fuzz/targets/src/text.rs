@@ -6,11 +6,7 @@ use crate::Judged;
 
 /// Reads `text`; if it means something, writes that and reads it again. Twice, so that what is written is also written
 /// again to the byte.
-pub(crate) fn round_trip<T, E>(
-    text: &str,
-    read: impl Fn(&str) -> Result<T, E>,
-    write: impl Fn(&T) -> String,
-) -> Judged
+pub(crate) fn round_trip<T, E>(text: &str, read: impl Fn(&str) -> Result<T, E>, write: impl Fn(&T) -> String) -> Judged
 where
     T: PartialEq + Debug,
     E: std::fmt::Display,

@@ -53,7 +53,8 @@ fn one(bytes: &mut Unstructured<'_>) -> Result<Move> {
         11 | 12 => Move::Settle { by: by(bytes)?, step: step(bytes)?, off: off(bytes)?, how: settlement(bytes)? },
         13 => {
             let (span, at) = (ms(bytes)?, ms(bytes)?);
-            let wake = if bytes.arbitrary()? { Wake::After(Span::from_millis(span)) } else { Wake::At(Time::from_millis(at)) };
+            let wake =
+                if bytes.arbitrary()? { Wake::After(Span::from_millis(span)) } else { Wake::At(Time::from_millis(at)) };
             Move::Sleep { by: by(bytes)?, step: step(bytes)?, wake }
         }
         14 => Move::Fire { by: by(bytes)?, step: step(bytes)? },
@@ -96,7 +97,14 @@ fn number(bytes: &mut Unstructured<'_>) -> Result<u32> {
 fn settlement(bytes: &mut Unstructured<'_>) -> Result<Settlement> {
     // One salt for all: the waits of one step never fall.
     let failed = |retryable| Settlement::Failed { retryable, backoff: BACKOFF, salt: 7 << 60 };
-    let all = [Settlement::Succeeded, failed(true), failed(true), failed(false), Settlement::Unencodable, Settlement::InDoubt];
+    let all = [
+        Settlement::Succeeded,
+        failed(true),
+        failed(true),
+        failed(false),
+        Settlement::Unencodable,
+        Settlement::InDoubt,
+    ];
     bytes.choose(&all).copied()
 }
 

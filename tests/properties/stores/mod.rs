@@ -4,11 +4,12 @@
 mod program;
 mod subject;
 
-use hydra_fuzz_targets::differential::harness::Subject as _;
 use program::Program;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
-use subject::{Kept, Kind, Lost, MemoryGroupCommit, MemoryInline, SqliteGroupCommit, SqliteInline, Torn, Under, Zombie};
+use subject::{
+    Kept, Kind, Lost, MemoryGroupCommit, MemoryInline, SqliteGroupCommit, SqliteInline, Torn, Under, Zombie,
+};
 
 /// Runs `cases` programs against a kind of store; the first that shows a difference is an error.
 fn run<K: Kind>(cases: u32) -> Result<(), String> {

@@ -161,10 +161,7 @@ impl<K: Kind> Test<K> {
         }
     }
 
-    async fn deliver(
-        &self,
-        sent: &Sent,
-    ) -> Result<hydra_engine::protocol::Reply, Rejection> {
+    async fn deliver(&self, sent: &Sent) -> Result<hydra_engine::protocol::Reply, Rejection> {
         let request = request(sent);
         if !sent.body {
             return self.store.command(request).await.unwrap().decision;

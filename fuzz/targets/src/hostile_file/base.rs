@@ -6,9 +6,7 @@ use hydra_engine::store::{
     ClaimRequest, CommandRequest, ExecutionId, ExecutionKey, Inline, ManualClock, Payload, SqliteBackend,
     SqliteOptions, StepRef, Store, StoreOptions, Target, Transact,
 };
-use hydra_protocol::{
-    Backoff, Command, Ending, Epoch, Failure, Kind, Release, Settlement, Span, StepNo, Time, Wake,
-};
+use hydra_protocol::{Backoff, Command, Ending, Epoch, Failure, Kind, Release, Settlement, Span, StepNo, Time, Wake};
 
 /// The sound store.
 pub struct Base {

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
 use arbitrary::Unstructured;
-use hydra_protocol::Protocol;
 use hydra_engine::store::{Inline, ListFilter, SqliteOptions, Store, StoreOptions, Synchronous, TokioClock};
+use hydra_protocol::Protocol;
 
 use crate::{Judged, subject};
 use base::BASE;

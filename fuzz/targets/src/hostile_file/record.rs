@@ -77,7 +77,9 @@ impl Record {
         match self.steps.get(&(key, step))? {
             Read::Row(is) if settled && SETTLED.contains(&is.state.as_str()) => Some("its checkpoint is there"),
             // Forged into a step that is not done: nobody can tell.
-            Read::Row(is) if is.kind == "at_most_once" && is.state == was.state => Some("it had begun, and may run once"),
+            Read::Row(is) if is.kind == "at_most_once" && is.state == was.state => {
+                Some("it had begun, and may run once")
+            }
             Read::Row(_) => None,
             // As long as the execution says how many steps were settled, one that is missing is noticed.
             Read::Gone | Read::Unreadable if settled && self.settled.get(&key) == SOUND.settled.get(&key) => {

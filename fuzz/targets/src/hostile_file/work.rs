@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hydra_engine::store::{ExecutionId, Store};
 use hydra_engine::protocol::Protocol;
+use hydra_engine::store::{ExecutionId, Store};
 use hydra_engine::{Context, RetryPolicy, StepError, Worker};
 
 /// A body that ran.
