@@ -90,10 +90,8 @@ impl OpenDoor {
 
 /// Reads a question: who asks is in the path, what is asked in the body. An error says what is wrong with it.
 pub fn question(worker: &str, life: u32, body: &str) -> Result<Ask, String> {
-    let Effect { execution, step, attempt, key, epoch, other_input, saw } =
-        serde_json::from_str(body).map_err(|error| {
-            format!("POST /effect was sent what is no question: {error}: {}", crate::cut(body, 300))
-        })?;
+    let Effect { execution, step, attempt, key, epoch, other_input, saw } = serde_json::from_str(body)
+        .map_err(|error| format!("POST /effect was sent what is no question: {error}: {}", crate::cut(body, 300)))?;
     let worker = Name::new(worker).map_err(|error| format!("POST /effect was sent by nobody: {error}"))?;
     Ok(Ask { worker, life, step: StepName { execution, step }, attempt, key, epoch, other_input, saw })
 }
