@@ -233,6 +233,29 @@ async fn a_corrupt_row_is_named_and_stands_in_nobodys_way() {
     assert_eq!(beats.decisions, [Err(Rejection::UnknownExecution), Ok(Reply::Renewed { lease: LEASE })]);
 }
 
+#[tokio::test]
+async fn a_checkpoint_that_is_missing_is_noticed_before_its_body_runs_again() {
+    let file = File::new();
+    let store = file.open().unwrap();
+    for name in ["sound", "robbed"] {
+        store.command(start(name)).await.unwrap().decision.unwrap();
+    }
+    for claimed in store.claim(claim("a")).await.unwrap().claimed {
+        let (key, epoch) = (claimed.key, claimed.epoch);
+        for step in [1, 2] {
+            store.command(begin(key, epoch, step, Kind::Keyed, 1)).await.unwrap().decision.unwrap();
+            store.command(settle(key, epoch, step, 1, Settlement::Succeeded)).await.unwrap().decision.unwrap();
+        }
+        let release = hydra_protocol::Release::Shutdown;
+        store.command(harness::release(key, epoch, release)).await.unwrap().decision.unwrap();
+    }
+    file.sql(
+        "DELETE FROM hydra_steps WHERE step = 1 AND execution = (SELECT seq FROM hydra_executions WHERE id = 'robbed')",
+    );
+    let claimed = store.claim(claim("b")).await.unwrap().claimed;
+    assert_eq!(claimed.iter().map(|claimed| claimed.id.id.as_str()).collect::<Vec<_>>(), ["sound"]);
+}
+
 /// Rules that panic, for the writer to die of.
 struct Explosive;
 impl Protocol for Explosive {

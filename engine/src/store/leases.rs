@@ -1,12 +1,12 @@
 //! Claims and heartbeats: many executions in one transaction, each decided by the core.
 
-use hydra_protocol::{Command, Epoch, Rejection, Reply};
+use hydra_protocol::{Command, Epoch, Execution, Rejection, Reply, invariants};
 
 use super::apply::Tx;
 use super::backend::{Backend, Candidate, DueSource, EngineRows};
 use super::{
-    ClaimRequest, Claimed, Claims, CommandRequest, ExecutionKey, HeartbeatRequest, Heartbeats, Payload, StoreError,
-    Target,
+    ClaimRequest, Claimed, Claims, CommandRequest, ExecutionKey, HeartbeatRequest, Heartbeats, JournalStep, Payload,
+    StoreError, Target,
 };
 
 impl<B: Backend> Tx<'_, B> {
@@ -85,7 +85,9 @@ impl<B: EngineRows> Tx<'_, B> {
         let journal = match &decided.decision {
             // Read before anything is written, so that a corrupt step leaves nothing half done.
             Ok(commit) if claimed_before && matches!(commit.reply, Reply::Claimed { .. }) => {
-                self.backend.journal(key, &identity.row)?
+                let journal = self.backend.journal(key, &identity.row)?;
+                complete(key, &identity.row, &journal)?;
+                journal
             }
             _ => Vec::new(),
         };
@@ -121,6 +123,19 @@ impl<B: EngineRows> Tx<'_, B> {
         }
         Ok(Heartbeats { decisions, now: self.now })
     }
+}
+
+/// Whether every settled step that the execution's row counts is in its journal.
+///
+/// Without this: (1) s is settled, and its row is lost with a damaged page; (2) a worker claims W, and its workflow asks
+/// for s, which is not on record; (3) the body of s runs again.
+fn complete(key: ExecutionKey, row: &Execution, journal: &[JournalStep]) -> Result<(), StoreError> {
+    let mut orders: Vec<u32> = journal.iter().filter_map(|step| step.row.settled()).map(|(order, _)| order).collect();
+    orders.sort_unstable();
+    invariants::check_orders(row, orders.into_iter()).map_err(|broken| StoreError::Corrupt {
+        row: format!("execution with key {}", key.0),
+        what: broken.to_string(),
+    })
 }
 
 /// Why a candidate was not claimed.

@@ -161,3 +161,11 @@ fn every_kind_of_fault_is_listed_and_parses() {
         assert_eq!(fault.kind(), kind);
     }
 }
+
+/// Found by the fuzzer: it was read as it stands, and written as a space.
+#[test]
+fn a_carriage_return_within_a_line_is_a_space_from_the_beginning() {
+    let text = "hydra schedule 1\nprogram {\"id\":\r\"W1\"}\nset breaks a\rb\n";
+    let schedule: Schedule = text.parse().unwrap();
+    assert_eq!(schedule.to_string().parse::<Schedule>().unwrap(), schedule);
+}

@@ -4,7 +4,6 @@
 mod program;
 mod subject;
 
-use hydra_fuzz_targets::differential::harness::Subject as _;
 use program::Program;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use hydra_engine::protocol::{
-    Backoff, Command, Ending, Epoch, Failure, Kind, Outcome, Rejection, Release, Reply, Settlement, Span, Time,
-    Verdict, Wake,
+    Backoff, Command, Ending, Epoch, Failure, Kind, Outcome, Rejection, Release, Reply, Settlement, Span, StepState,
+    Time, Verdict, Wake,
 };
 use hydra_fuzz_targets::differential::harness::at;
 use hydra_fuzz_targets::differential::model::Model;

@@ -260,3 +260,41 @@ impl Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A forgery that SQLite refuses unnoticed would make every input an easy one.
+    #[test]
+    fn what_is_forged_stands_in_the_file_whatever_its_type() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        std::fs::write(&path, &BASE.file).unwrap();
+        let schema = |connection: &Connection| -> Vec<String> {
+            let mut sql = connection.prepare("SELECT coalesce(sql, '') FROM sqlite_schema").unwrap();
+            sql.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+        };
+        let before = schema(&Connection::open(&path).unwrap());
+        let forged = |column: &str, table| COLUMNS.iter().position(|known| *known == (table, column)).unwrap();
+        let text = Value::Text("no number".into());
+        let damages = [
+            Damage::Column { column: forged("settled", 0), row: 3, value: text },
+            Damage::Column { column: forged("status", 0), row: 4, value: Value::Null },
+            Damage::Row { table: 2, row: 0 },
+        ];
+        let steps = |connection: &Connection| -> i64 {
+            connection.query_row("SELECT count(*) FROM hydra_steps", [], |row| row.get(0)).unwrap()
+        };
+        let steps_before = steps(&Connection::open(&path).unwrap());
+        for damage in damages {
+            damage.inflict(&path).unwrap();
+        }
+        let connection = Connection::open(&path).unwrap();
+        let read = |sql| connection.query_row(sql, [], |row| row.get::<_, Option<String>>(0)).unwrap();
+        assert_eq!(read("SELECT settled FROM hydra_executions LIMIT 1 OFFSET 3").as_deref(), Some("no number"));
+        assert_eq!(read("SELECT status FROM hydra_executions LIMIT 1 OFFSET 4"), None);
+        assert_eq!(steps(&connection), steps_before - 1);
+        assert_eq!(schema(&connection), before, "the schema is what it was");
+    }
+}

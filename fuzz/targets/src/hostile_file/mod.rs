@@ -6,7 +6,7 @@ mod damage;
 mod record;
 mod work;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::cell::Cell;
 use std::sync::{Arc, Once};
 
 use arbitrary::Unstructured;
@@ -85,16 +85,16 @@ async fn look(store: &dyn Store) {
     }
 }
 
-/// How many panics there were so far in this process: tokio swallows those of tasks.
+/// How many panics there were on this thread so far: tokio swallows those of tasks.
 fn panics() -> usize {
-    static PANICS: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static PANICS: Cell<usize> = const { Cell::new(0) });
     static COUNTING: Once = Once::new();
     COUNTING.call_once(|| {
         let told = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            PANICS.fetch_add(1, Ordering::SeqCst);
+            PANICS.set(PANICS.get() + 1);
             told(panic);
         }));
     });
-    PANICS.load(Ordering::SeqCst)
+    PANICS.get()
 }

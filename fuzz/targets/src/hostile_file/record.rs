@@ -51,7 +51,8 @@ impl Record {
         for (id, key) in &BASE.executions {
             let sql = "SELECT settled FROM hydra_executions WHERE seq = ?1";
             record.settled.insert(key.0, read(file.query_row(sql, [key.0], |row| row.get(0))));
-            let sql = "SELECT seq FROM hydra_executions WHERE namespace = ?1 AND id = ?2";
+            // Past the index, which may be damaged: a claim takes the name from the row as well.
+            let sql = "SELECT seq FROM hydra_executions NOT INDEXED WHERE namespace = ?1 AND id = ?2";
             if let Ok(key) = file.query_row(sql, (&id.namespace, &id.id), |row| row.get(0)) {
                 record.keys.insert(id.clone(), key);
             }

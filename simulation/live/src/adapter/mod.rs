@@ -284,7 +284,7 @@ impl Adapter {
     /// The longest wait for an heir: what the engine's documentation says, and then some.
     pub fn pause_ms(&self) -> u64 {
         let settings = &self.contract.settings;
-        settings.recovery_ms.unwrap_or(settings.lease_ms * 2) + settings.slack_ms
+        settings.recovery_ms.unwrap_or(settings.lease_ms.saturating_mul(2)).saturating_add(settings.slack_ms)
     }
 
     /// A command with its placeholders filled.

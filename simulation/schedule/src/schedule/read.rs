@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::parse::{ScheduleError, Words};
-use super::{Event, Schedule, VERSION};
+use super::{Event, Schedule, VERSION, one_line};
 
 const HEADER: &str = "subject, seed, workers, program or set, each before the first event";
 
@@ -67,13 +67,13 @@ fn header_or_event(schedule: &mut Schedule, mut words: Words<'_>, line: &str) ->
         "seed" => schedule.seed.replace(words.parsed("a number")?).is_some(),
         "workers" => schedule.workers.replace(words.parsed("how many workers")?).is_some(),
         "program" => {
-            schedule.programs.push(value.to_owned());
+            schedule.programs.push(one_line(value));
             return Ok(());
         }
         _ => {
             let name = words.name("a setting")?;
             let value = value.split_once(char::is_whitespace).map_or("", |(_, value)| value.trim());
-            if schedule.settings.insert(name, value.to_owned()).is_some() {
+            if schedule.settings.insert(name, one_line(value)).is_some() {
                 return words.error(format!("{line:?} a second time"), HEADER);
             }
             return Ok(());
