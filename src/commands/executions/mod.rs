@@ -46,7 +46,8 @@ enum What {
         #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
         attempts: u32,
     },
-    /// Deletes what ended long ago, with its steps and results, a batch at a time. Never one that has not ended.
+    /// Deletes what ended long ago, with its steps and results, a batch at a time. Never one that has not ended, and never
+    /// the one that was started last: the next one's number is counted from it.
     Prune {
         /// Ended longer ago than this: `30d`, `12h`.
         #[arg(long, value_parser = humantime::parse_duration)]
