@@ -31,7 +31,13 @@ fn in_the_model(path: &Path) -> anyhow::Result<Option<u8>> {
     let Ok(schedule) = text.parse::<Schedule>() else { return Ok(None) };
     let (Some(_), Some(property)) = (schedule.setting(MODEL), schedule.setting(BREAKS)) else { return Ok(None) };
     let property: Property = property.parse()?;
-    let replayed = replay(&schedule, property)?;
+    let replayed = match replay(&schedule, property) {
+        Ok(replayed) => replayed,
+        Err(why) => {
+            eprintln!("not followed in the model: {why}");
+            return Ok(None);
+        }
+    };
     let falls = if replayed.falls { "falls" } else { "does not fall" };
     println!(
         "{} in the model \"{}\": {property} {falls} after {} actions.\n",
