@@ -59,9 +59,6 @@ fn the_parts_of_a_campaign_are_the_whole() {
     assert_eq!(sum, whole.tally);
 }
 
-/// Runs in which each mutant has to be found.
-const RUNS_MAX: u64 = 10_000;
-
 /// The quick look may call a right run strange, but it must not pass what the oracle finds.
 #[test]
 fn the_quick_look_passes_nothing_that_the_oracle_finds() {
