@@ -8,7 +8,7 @@ use std::time::Duration;
 use hydra_schedule::Name;
 use hydra_simulation::history::{Op, Status};
 use hydra_simulation::oracle::Settings;
-use hydra_simulation::workload::{Item, Program, Workload};
+use hydra_simulation::workload::{Program, Workload};
 
 use super::{Fault, Outcome, Scenario, Stage, World, heir, victim};
 use crate::door::OpenDoor;
