@@ -59,28 +59,6 @@ fn the_parts_of_a_campaign_are_the_whole() {
     assert_eq!(sum, whole.tally);
 }
 
-/// Mutants whose wrong is out of the simulator's sight, and why. Anything else has to be found.
-const OUT_OF_SIGHT: [(&str, &str); 2] = [
-    ("sleeper-is-due-at-once", "claims and parks without end until the time comes, and time comes here"),
-    ("lease-outlives-the-deadline", "no generated program has a deadline"),
-];
-
-/// Runs in which each mutant has to be found.
-const RUNS_MAX: u64 = 10_000;
-
-#[test]
-fn every_mutant_of_the_museum_is_found() {
-    for entry in subjects::all().into_iter().filter(|entry| entry.defect.is_some()) {
-        let hidden = OUT_OF_SIGHT.iter().find(|(name, _)| *name == entry.name);
-        let runs = if hidden.is_some() { 300 } else { RUNS_MAX };
-        let outcome = campaign::run(&entry, &plan(runs, 1), |_| {});
-        match hidden {
-            None => assert_eq!(outcome.broken, 1, "{} was not found in {RUNS_MAX} runs", entry.name),
-            Some((name, why)) => assert_eq!(outcome.broken, 0, "{name} is found by now, though it {why}"),
-        }
-    }
-}
-
 /// The quick look may call a right run strange, but it must not pass what the oracle finds.
 #[test]
 fn the_quick_look_passes_nothing_that_the_oracle_finds() {

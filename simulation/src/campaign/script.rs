@@ -45,8 +45,8 @@ enum Word {
 
 /// How long the model's timers last here, in milliseconds; the model knows no lengths.
 const TIMER_MS: u64 = 5_000;
-/// Bodies end when the script says so. One that it leaves running lasts longer than a lease, so that it shows whether
-/// its worker keeps it.
+/// In a script that ends with a lease that ran out, bodies last so many leases: whether their worker keeps them shows
+/// only while it is inside.
 const BODY_LEASES: u64 = 2;
 /// How long after its start an execution fails, in a model with deadlines: time passes only where the script says so.
 const DEADLINE_MS: u64 = 60_000;
@@ -62,8 +62,7 @@ impl Short {
                 Word::AtMostOnce => StepKind::AtMostOnce,
                 Word::Timer => return Item::Sleep(Sleep { id, ms: TIMER_MS }),
             };
-            let lasts_ms = BODY_LEASES * Config::default().lease_ms;
-            Item::Step(Step { attempts_max, lasts_ms, ..Step::new(id, kind) })
+            Item::Step(Step { attempts_max, ..Step::new(id, kind) })
         };
         let mut body: Vec<Item> = self.sequence.into_iter().enumerate().map(step).collect();
         let group = self.together.into_iter().enumerate().map(step).flat_map(|item| item.steps().to_vec());
@@ -111,6 +110,14 @@ pub(super) fn case(schedule: &Schedule) -> Result<Case, CaseError> {
     // Which of its models it was found in matters to the checker alone.
     settings.retain(|name, _| name.as_str() != "model");
     let mut config = Config::with_settings(workers, &settings)?;
+    if matches!(schedule.events.last().map(|event| &event.action), Some(Action::TimePasses { .. })) {
+        let steps = workload.programs.iter_mut().flat_map(|program| &mut program.body);
+        for item in steps {
+            if let Item::Step(step) = item {
+                step.lasts_ms = BODY_LEASES * config.lease_ms;
+            }
+        }
+    }
     if let Some(bounds) = bounds(schedule) {
         config.replays_max = bounds.replays.unwrap_or(config.replays_max);
         for program in &mut workload.programs {

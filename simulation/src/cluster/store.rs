@@ -165,7 +165,20 @@ impl Store {
                 *there = there.map(Step::abandoned);
             }
         }
+        if commit.execution.is_some_and(|execution| execution.is_ended()) {
+            broken = broken.or_else(|| self.broken_at_end(programs, about.execution));
+        }
         Done { answer: Ok(commit.reply), commit: Some(commit), broken, second_row, refused: false }
+    }
+
+    /// Whether a step of an execution that has ended contradicts that: no transaction looks at all of them.
+    fn broken_at_end(&self, programs: &Programs, execution: u32) -> Option<invariants::Broken> {
+        let steps = programs.programs[execution as usize].steps.clone();
+        steps.into_iter().find_map(|step| {
+            let row = self.steps[step as usize].row?;
+            let rows = Rows { execution: self.executions[execution as usize], step: Some(row), same_input: true };
+            invariants::check_rows(&rows).err()
+        })
     }
 
     /// When the first execution is due that has not ended, in milliseconds since the beginning.
