@@ -4,14 +4,25 @@ use std::time::Duration;
 
 /// Waits are never stretched further than this.
 const STRETCH_MAX: f64 = 4.0;
+/// An audit alone brings about two tasks for each processor.
+const STRAINED: f64 = 4.0;
 
 /// A wait for something that takes so long on a machine of our own, as long as it may take here and now: by the tasks
 /// that want to run for each processor. A wait that is too short calls a slow machine a broken engine.
 pub(crate) fn stretched_ms(ms: u64) -> u64 {
+    stretch(ms, tasks_per_processor())
+}
+
+/// Whether a healthy worker may be kept from its lease by others: what falls now may be the machine's doing.
+pub(crate) fn is_strained() -> bool {
+    tasks_per_processor() > STRAINED
+}
+
+fn tasks_per_processor() -> f64 {
     let processors = std::thread::available_parallelism().map_or(1, |count| u32::try_from(count.get()).unwrap_or(1));
     let load = std::fs::read_to_string("/proc/loadavg").ok();
     let load = load.and_then(|text| text.split(' ').next()?.parse::<f64>().ok()).unwrap_or(0.0);
-    stretch(ms, load / f64::from(processors))
+    load / f64::from(processors)
 }
 
 /// The same as a duration.

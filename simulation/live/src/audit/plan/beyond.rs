@@ -106,3 +106,44 @@ fn vary(step: &mut Step, random: &mut Random) {
         step.lasts_ms = random.between(1, 200);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::audit::plan::singles;
+
+    fn tiny() -> Adapter {
+        Adapter::find(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tiny")).unwrap()
+    }
+
+    #[test]
+    fn a_seed_stands_for_its_schedules() {
+        let adapter = tiny();
+        let places = singles(&adapter, &BTreeMap::new(), false).runs;
+        let drawn = |seed| {
+            let mut random = Randomly::new(seed, &places);
+            (0..20).map(|_| random.next(&adapter).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(drawn(7), drawn(7));
+        assert_ne!(drawn(7), drawn(8));
+        assert!(drawn(7).iter().any(|run| run.strikes.len() > 1 && run.workload.programs.len() > 1));
+        assert!(Randomly::new(7, &[]).next(&adapter).is_none());
+    }
+
+    #[test]
+    fn the_second_fault_strikes_whoever_has_the_work() {
+        let mut adapter = tiny();
+        let places = singles(&adapter, &BTreeMap::new(), false).runs;
+        let crashes = |adapter: &Adapter| {
+            let both = pairs(adapter, &places);
+            assert!(both.len() > 100);
+            let crash = |run: &&Scenario| run.strikes.iter().all(|strike| strike.fault == Fault::Crash);
+            both.iter().find(crash).map(|run| (run.strikes[0].worker, run.strikes[1].worker))
+        };
+        assert_eq!(crashes(&adapter), Some((0, 1)));
+        adapter.takeover = Takeover::Relaunch;
+        assert_eq!(crashes(&adapter), Some((0, 0)));
+    }
+}
