@@ -89,7 +89,9 @@ impl Stage {
         match client.prune(KEPT).await {
             // Locked by others for long: there will be another time.
             Err(ClientError::Store(error)) if error.is_passing() => {}
-            done => drop(done?),
+            done => {
+                done?;
+            }
         }
         let gone = "DELETE FROM bookings WHERE id NOT IN (SELECT id FROM hydra_executions)";
         self.beside(0, &format!("BEGIN IMMEDIATE; {gone}; COMMIT")).await
