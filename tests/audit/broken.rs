@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use hydra_engine::protocol::{Epoch, Execution, Step, StepNo, StepState, Time};
 use hydra_engine::store::backend::{
-    Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Identity, NewExecution, NewStep, Reads,
-    StepUpdate,
+    Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Field, Identity, NewExecution, NewStep,
+    Reads, StepUpdate,
 };
 use hydra_engine::store::{
     ExecutionId, ExecutionKey, ExecutionView, JournalStep, LeaseView, ListFilter, StepView, StoreError, Target, Value,
@@ -53,18 +53,18 @@ impl<B: Backend> EngineRows for Broken<B> {
             (key, before.filter(|_| stale && matches!(target, Target::Key(_))).unwrap_or(row))
         }))
     }
-    fn update_execution(&mut self, mut update: ExecutionUpdate<'_>) -> Result<(), StoreError> {
+    fn update_execution(&mut self, update: ExecutionUpdate<'_>) -> Result<(), StoreError> {
         let now = self.inner.find(&Target::Key(update.key))?.map(|(_, row)| row);
-        if let (How::UnguardedUpdate, Some(now)) = (self.how, &now) {
-            update.before = now;
+        match (self.how, &now) {
+            (How::UnguardedUpdate, Some(now)) => self.inner.update_execution(ExecutionUpdate { before: now, ..update }),
+            _ => self.inner.update_execution(update),
         }
-        self.inner.update_execution(update)
     }
     fn insert_step(&mut self, new: NewStep<'_>) -> Result<(), StoreError> {
         let owner = self.inner.find(&Target::Key(new.key))?.map(|(_, row)| row);
         let there = owner.map(|owner| self.inner.find_step(new.key, &owner, new.no)).transpose()?.flatten();
         if self.how == How::NoUniqueKey && there.is_some() {
-            let error = hydra_engine::store::backend::Field::Set(None);
+            let error = Field::Set(None);
             let NewStep { key, no, row, .. } = new;
             return self.inner.update_step(StepUpdate { key, no, row, output: None, error, settled_at: None });
         }
