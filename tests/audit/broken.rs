@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use hydra_engine::protocol::{Epoch, Execution, Step, StepNo, StepState, Time};
 use hydra_engine::store::backend::{
-    Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Identity, NewExecution, NewStep, Reads,
-    StepUpdate,
+    Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Field, Identity, NewExecution, NewStep,
+    Reads, StepUpdate,
 };
 use hydra_engine::store::{
     ExecutionId, ExecutionKey, ExecutionView, JournalStep, LeaseView, ListFilter, StepView, StoreError, Target, Value,
@@ -64,7 +64,7 @@ impl<B: Backend> EngineRows for Broken<B> {
         let owner = self.inner.find(&Target::Key(new.key))?.map(|(_, row)| row);
         let there = owner.map(|owner| self.inner.find_step(new.key, &owner, new.no)).transpose()?.flatten();
         if let (How::NoUniqueKey, Some(before)) = (self.how, &there) {
-            let error = hydra_engine::store::backend::Field::Set(None);
+            let error = Field::Set(None);
             let NewStep { key, no, row, .. } = new;
             return self.inner.update_step(StepUpdate { key, no, before, row, output: None, error, settled_at: None });
         }

@@ -97,7 +97,46 @@ fn notices_what_breaks_it() {
     notices(&["key-per-attempt", "step-id-mismatch", "at-most-once-runs-again"], scenario);
 }
 
+/// A worker dies in the middle of a transactional body, after its first write.
+async fn dies_in_a_transaction(stage: Stage) -> Verdict {
+    let workflow = |ctx: Context, (): ()| async move {
+        ctx.step("table")
+            .run_transactional(|tx| async move { Ok(tx.execute("create table booked (n integer)", &[]).await?) })
+            .await?;
+        ctx.step("book")
+            .run_transactional(|tx| async move {
+                tx.execute("insert into booked values (1)", &[]).await?;
+                tokio::time::sleep(ms(500)).await;
+                Ok(())
+            })
+            .await?;
+        let booked: i64 = ctx
+            .step("count")
+            .run_transactional(|tx| async move {
+                match tx.query("select count(*) from booked", &[]).await?.pop().and_then(|mut row| row.pop()) {
+                    Some(Value::Integer(booked)) => Ok(booked),
+                    other => Err(format!("counted {other:?}").into()),
+                }
+            })
+            .await?;
+        Ok::<_, BoxError>(booked)
+    };
+    let client = stage.client();
+    client.start("w", "w", &()).await.map_err(|error| error.to_string())?;
+    let first = stage.worker().workflow("w", workflow).start().unwrap();
+    tokio::time::sleep(ms(300)).await;
+    drop(first);
+    let _second = stage.worker().workflow("w", workflow).start().unwrap();
+    let booked: i64 = client.result("w").await.map_err(|error| error.to_string())?;
+    expect("rows booked in the step's own transaction", booked, 1)
+}
+
+#[test]
+fn holds_in_a_transaction_on_every_store() {
+    holds(dies_in_a_transaction);
+}
+
 #[test]
 fn notices_a_store_that_breaks_it() {
-    notices_stores(&[How::BodyOutsideTransaction], scenario);
+    notices_stores(&[How::BodyOutsideTransaction], dies_in_a_transaction);
 }

@@ -2,8 +2,7 @@
 
 use hydra_engine::{BoxError, Context};
 
-use crate::broken::How;
-use crate::stage::{LEASE, Stage, Verdict, expect, holds, ms, notices, notices_stores};
+use crate::stage::{LEASE, Stage, Verdict, expect, holds, ms, notices};
 
 async fn scenario(stage: Stage) -> Verdict {
     let receiver = stage.receiver.clone();
@@ -56,9 +55,4 @@ fn holds_on_every_store() {
 #[test]
 fn notices_what_breaks_it() {
     notices(&["leased-is-never-claimable", "orphaned-step-is-never-begun", "step-id-mismatch"], scenario);
-}
-
-#[test]
-fn notices_a_store_that_breaks_it() {
-    notices_stores(&[How::TornTransaction], scenario);
 }

@@ -70,5 +70,6 @@ fn notices_a_store_that_breaks_it() {
 
 #[test]
 fn its_journal_shows_it() {
-    records(&["zombie-settles", "any-heartbeat-renews", "epoch-never-raised", "status-outside-the-lease"], scenario);
+    // An epoch that is never raised gets no row by the invariants, so there is nothing to record.
+    records(&["zombie-settles", "any-heartbeat-renews", "status-outside-the-lease"], scenario);
 }

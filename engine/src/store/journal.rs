@@ -1,7 +1,7 @@
 //! The journal of commands, as a transaction writes it: each decided command with its time and its answer, committed
 //! together with what it changed. See [`crate::conform`].
 
-use hydra_protocol::{Command, Rejection, Reply, StepNo, Time};
+use hydra_protocol::{Command, Rejection, Reply, Time};
 
 use super::{CommandRequest, ExecutionKey, Target};
 use crate::conform::{Decided, Digest, Entry};
@@ -31,7 +31,7 @@ pub fn entry(
         now,
         id,
         key,
-        step: request.step.as_ref().map(|step| StepNo(step.no.0)),
+        step: request.step.as_ref().map(|step| step.no),
         command: request.command,
         name: name.map(|name| Digest::of(name.as_bytes())),
         value: value.map(Digest::of),
