@@ -245,11 +245,12 @@ fn every_decision_over_legal_rows_leaves_legal_rows() {
     judge(&Reference, 20_000).unwrap_or_else(|broken| panic!("{broken}"));
 }
 
-/// A lease that is added in 64 bits that wrap.
+/// A lease that is added in 63 bits that wrap, as in a signed number whose sign is dropped.
 struct Wraps;
 impl Protocol for Wraps {
     fn lease_end(&self, execution: &Execution, lease: Span, now: Time) -> Time {
-        execution.not_after_deadline(Time::from_millis(now.as_millis().wrapping_add(lease.as_millis()) as i64 as u64))
+        let end = now.as_millis().wrapping_add(lease.as_millis()) & i64::MAX as u64;
+        execution.not_after_deadline(Time::from_millis(end))
     }
 }
 
