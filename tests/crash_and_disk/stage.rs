@@ -167,6 +167,6 @@ pub fn is_boundary(seen: &Seen) -> bool {
         && match seen.target {
             "net" => matches!(seen.call, "write" | "sendto" | "sendmsg" | "writev"),
             "path" => seen.path.contains("store.sqlite"),
-            _ => !matches!(seen.call, "read" | "readv" | "connect"),
+            _ => !matches!(seen.call, "read" | "readv" | "connect" | "fcntl"),
         }
 }
