@@ -66,6 +66,7 @@ mod tests {
         assert_eq!((clock.shows_ms(11_000), clock.lasts_ms(11_000), clock.when_ms(12_000)), (12_000, 10_000, 11_000));
         clock.jump(11_000, -5_000);
         assert_eq!((clock.shows_ms(11_000), clock.when_ms(3_000)), (7_000, 11_000));
+        clock.drift(11_000, -500_000);
         assert_eq!(clock.when_ms(u64::MAX), u64::MAX);
     }
 }

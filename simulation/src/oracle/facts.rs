@@ -158,6 +158,14 @@ impl<'a> Facts<'a> {
         self.store_ms.get(index).copied().unwrap_or_else(|| self.at_ms(index))
     }
 
+    /// The least that somebody can have taken for the store's clock at a record, who heard of it at some earlier time and
+    /// has carried it on by a clock of their own.
+    fn store_ms_as_heard(&self, index: usize) -> u64 {
+        let carried_on = |heard| self.store_ms(heard).saturating_add(self.at_ms(index) - self.at_ms(heard));
+        let heard = if self.store_ms.is_empty() { index..=index } else { 0..=index };
+        heard.map(carried_on).min().unwrap_or_default()
+    }
+
     /// Whether there is a time from which nothing is struck: only then can a wait be too long.
     pub(super) fn faults_ceased(&self) -> bool {
         self.healed.is_some() || self.health.is_untouched()
@@ -337,7 +345,7 @@ impl<'a> Execution<'a> {
 
     /// Whether it had a deadline, counted from its start, that was over when it ended.
     pub fn deadline_passed(&self, facts: &Facts<'_>, ended: usize) -> bool {
-        let started_ms = self.started().map_or(0, |started| facts.store_ms(started));
+        let started_ms = self.started().map_or(0, |started| facts.store_ms_as_heard(started));
         let lasted_ms = facts.store_ms(ended).saturating_sub(started_ms);
         // A clock that was set back after the end had shown more before; and whoever started it may have known the
         // store's clock by a message that took its time.

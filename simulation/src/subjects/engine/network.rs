@@ -42,8 +42,18 @@ impl Cluster {
         if message.fate.reset && message.back.is_some() {
             self.push(at_ms, Event::Reply(message, Err(lost("connection reset"))));
         } else {
-            self.silent.push(message);
+            self.keep_silent(message);
         }
+    }
+
+    /// Nothing comes back. Whoever asked gives up in time; who was to hear late has no patience of its own, and is told
+    /// then.
+    fn keep_silent(&mut self, message: Message) {
+        if !message.fate.late_reply {
+            return self.silent.push(message);
+        }
+        let given_up_ms = self.now_ms.max(message.sent_ms + self.plan.config.timeout_ms);
+        self.push(given_up_ms, Event::Reply(message, Err(lost("no answer in time"))));
     }
 
     /// A commit that never came to the store: its body is over, and nothing came of it.
@@ -120,7 +130,7 @@ impl Cluster {
                 let at_ms = self.now_ms + self.some_ms(self.plan.config.network_ms_max);
                 self.push(at_ms, Event::Reply(message, Err(lost("connection reset"))));
             } else {
-                self.silent.push(message);
+                self.keep_silent(message);
             }
             return;
         }
