@@ -72,7 +72,7 @@ const NOTICED: [(&str, u64, Property); 8] = [
     ("sleeper-is-lost", 40, Property::TimerNotLost),
     ("leased-is-never-claimable", 40, Property::Terminates),
     ("key-per-attempt", 120, Property::EffectOnceKeyed),
-    ("zombie-settles", 150, Property::EpochFenced),
+    ("zombie-settles", 1_000, Property::EpochFenced),
     ("retry-opens-anything", 60, Property::StatusLegal),
 ];
 

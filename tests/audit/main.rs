@@ -1,12 +1,12 @@
 //! The audit's own list: its five correctness properties and its five failure scenarios, each a file by that name.
 //!
-//! Each runs through the real engine, on every store (PostgreSQL with `--features postgres`), under a controlled clock;
+//! Each runs through the real engine, on every store (PostgreSQL with `--features postgres-tests`), under a controlled clock;
 //! and each is run again under rules that are known to be wrong, or on a store that is, and must notice. Where the store
 //! keeps a journal, that is replayed through the rules besides.
 
 mod broken;
 mod link;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "postgres-tests")]
 mod postgres;
 mod stage;
 

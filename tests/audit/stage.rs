@@ -23,7 +23,7 @@ const HANGS: Duration = Duration::from_secs(3_600);
 pub enum On {
     Memory,
     Sqlite,
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "postgres-tests")]
     Postgres,
     /// In memory, and broken.
     Broken(How),
@@ -32,7 +32,7 @@ pub enum On {
 pub const STORES: &[On] = &[
     On::Memory,
     On::Sqlite,
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "postgres-tests")]
     On::Postgres,
 ];
 
@@ -144,7 +144,7 @@ where
                     SqliteOptions { synchronous: Synchronous::Normal, journal: true, ..SqliteOptions::at(&path) };
                 Arc::new(Inline::over(file.open_backend().unwrap(), options))
             }
-            #[cfg(feature = "postgres")]
+            #[cfg(feature = "postgres-tests")]
             On::Postgres => Arc::new(crate::postgres::open(options)),
             On::Broken(how) => Arc::new(Inline::over(Broken::over(MemoryBackend::default(), how), options)),
         };
@@ -154,7 +154,7 @@ where
         let recorded = match on {
             On::Memory => conforms(in_memory.with_backend(conform::check).await),
             On::Sqlite => conforms(SqliteEvidence::open(&path).and_then(|mut evidence| conform::check(&mut evidence))),
-            #[cfg(feature = "postgres")]
+            #[cfg(feature = "postgres-tests")]
             On::Postgres => Ok(()),
             On::Broken(_) => Ok(()),
         };

@@ -3,8 +3,8 @@
 
 use hydra_engine::protocol::invariants::{check_commit, check_rows};
 use hydra_engine::protocol::{
-    Backoff, Cause, Command, Commit, Ending, Epoch, Execution, Failure, Kind, Outcome, Protocol, Reference, Release,
-    Reply, Rows, Settlement, Span, Status, Step, StepState, Time, Verdict, Wake, decide,
+    Backoff, Cause, Command, Commit, Ending, Epoch, Execution, Failure, Kind, Outcome, Protocol, Reference, Rejection,
+    Release, Reply, Rows, Settlement, Span, Status, Step, StepState, Time, Verdict, Wake, decide,
 };
 use proptest::prelude::*;
 use proptest::sample::select;

@@ -14,7 +14,7 @@ use hydra_protocol::{
     Backoff, Command, Ending, Epoch, Kind, Reference, Rejection, Release, Reply, Settlement, Span, StepNo, Time, Wake,
 };
 
-#[cfg(feature = "postgres")]
+#[cfg(feature = "postgres-tests")]
 #[allow(dead_code, reason = "each test binary needs another part of it")]
 #[path = "../postgres/server.rs"]
 pub mod server;
@@ -43,7 +43,7 @@ impl<B: Backend> Subject for GroupCommit<B> {
     }
 }
 
-#[cfg(feature = "postgres")]
+#[cfg(feature = "postgres-tests")]
 impl Subject for hydra_engine::store::PostgresStore {
     fn run<'a>(&'a self, statements: &'a [&'a str]) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(self.execute(statements))
@@ -62,16 +62,16 @@ pub enum Which {
     MemoryGroupCommit,
     SqliteInline,
     SqliteGroupCommit,
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "postgres-tests")]
     Postgres,
 }
 
 impl Which {
     /// Whether the user's tables are PostgreSQL's: their SQL is another.
     pub fn is_postgres(self) -> bool {
-        #[cfg(feature = "postgres")]
+        #[cfg(feature = "postgres-tests")]
         return matches!(self, Which::Postgres);
-        #[cfg(not(feature = "postgres"))]
+        #[cfg(not(feature = "postgres-tests"))]
         false
     }
 }
@@ -124,7 +124,7 @@ impl Fixture {
                 Arc::new(GroupCommit::over(file(), options()).unwrap()),
                 Arc::new(GroupCommit::over(file(), options()).unwrap()),
             ),
-            #[cfg(feature = "postgres")]
+            #[cfg(feature = "postgres-tests")]
             Which::Postgres => {
                 let mut server = hydra_engine::store::PostgresOptions::at(server::database());
                 server.clock = Some(Arc::new(clock.clone()));

@@ -17,7 +17,7 @@ macro_rules! judge {
         judge!(@store memory_group_commit MemoryGroupCommit $($group: $($sentence)*;)*);
         judge!(@store sqlite_inline SqliteInline $($group: $($sentence)*;)*);
         judge!(@store sqlite_group_commit SqliteGroupCommit $($group: $($sentence)*;)*);
-        #[cfg(feature = "postgres")]
+        #[cfg(feature = "postgres-tests")]
         judge!(@store postgres Postgres $($group: $($sentence)*;)*);
     };
     (@store $store:ident $which:ident $($group:ident: $($sentence:ident)*;)*) => {

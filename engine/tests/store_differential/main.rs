@@ -10,12 +10,12 @@ mod model;
 mod ops;
 
 use std::collections::BTreeSet;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "postgres-tests")]
 use std::sync::Arc;
 
 use beside::{Beside, seen};
 use hydra_engine::store::Rules;
-#[cfg(feature = "postgres")]
+#[cfg(feature = "postgres-tests")]
 use hydra_engine::store::{ManualClock, Store, StoreOptions};
 use hydra_protocol::{Epoch, Execution, Protocol, Reference, Rejection, Settlement, Step, StepState, Time};
 use ops::ops;
@@ -25,12 +25,12 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 #[derive(Clone, Copy)]
 enum Database {
     Sqlite,
-    #[cfg(feature = "postgres")]
+    #[cfg(feature = "postgres-tests")]
     Postgres,
 }
 
 /// The one database of this test, emptied, by two connections.
-#[cfg(feature = "postgres")]
+#[cfg(feature = "postgres-tests")]
 fn postgres(clock: &ManualClock, options: &dyn Fn() -> StoreOptions) -> Vec<Box<dyn Store>> {
     // One for each test: they run side by side.
     thread_local!(static URL: String = harness::server::database());
@@ -54,7 +54,7 @@ fn compare(rules: Rules, cases: u32, which: Database) -> Result<BTreeSet<String>
     let run = runner.run(&ops(), |ops| {
         let mut beside = match which {
             Database::Sqlite => Beside::sqlite(rules),
-            #[cfg(feature = "postgres")]
+            #[cfg(feature = "postgres-tests")]
             Database::Postgres => Beside::over(rules, |clock, options| postgres(clock, options)),
         };
         runtime.block_on(async {
@@ -153,14 +153,14 @@ mod wrong {
     }
 }
 
-#[cfg(feature = "postgres")]
+#[cfg(feature = "postgres-tests")]
 #[test]
 fn postgresql_is_equal_to_the_core_over_plain_rows() {
     let seen = compare(&Reference, 40, Database::Postgres).unwrap_or_else(|difference| panic!("{difference}"));
     assert!(seen.contains("Reopened") && seen.contains("body answered"), "{seen:?}");
 }
 
-#[cfg(feature = "postgres")]
+#[cfg(feature = "postgres-tests")]
 #[test]
 fn postgresql_with_wrong_rules_is_told_apart() {
     assert!(compare(&wrong::Unfenced, 20, Database::Postgres).is_err());

@@ -155,12 +155,15 @@ pub(super) fn of<P: Protocol + ?Sized + Sync + 'static>(world: &World<P>, from: 
     }
 }
 
+/// Whether a path that has the lines of a schedule is the one that is looked for.
+pub(crate) type Accept<'a> = dyn Fn(&[(Action, State)]) -> bool + 'a;
+
 /// Finds a path that a schedule describes and that is accepted: actions whose lines are its lines, in order. `None`:
 /// there is none.
 pub(super) fn follow<P: Protocol + ?Sized + Sync + 'static>(
     world: &World<P>,
     schedule: &Schedule,
-    accept: &dyn Fn(&[(Action, State)]) -> bool,
+    accept: &Accept<'_>,
 ) -> Option<Vec<(Action, State)>> {
     let lines = schedule.events.iter().map(|event| event.action.to_string()).collect();
     let mut follower = Follower { world, lines, accept, dead: HashSet::new(), path: Vec::new() };
@@ -174,7 +177,7 @@ const SILENT_MAX: usize = 6;
 struct Follower<'a, P: Protocol + ?Sized + 'static> {
     world: &'a World<P>,
     lines: Vec<String>,
-    accept: &'a dyn Fn(&[(Action, State)]) -> bool,
+    accept: &'a Accept<'a>,
     /// States from which nothing was found, and how many lines were done there.
     dead: HashSet<(State, usize)>,
     path: Vec<(Action, State)>,

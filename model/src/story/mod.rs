@@ -75,7 +75,7 @@ pub fn follow<P: Protocol + ?Sized + Sync + 'static>(
 pub(crate) fn follow_until<P: Protocol + ?Sized + Sync + 'static>(
     world: &World<P>,
     schedule: &Schedule,
-    accept: &dyn Fn(&[(Action, State)]) -> bool,
+    accept: &events::Accept<'_>,
 ) -> Option<Vec<(Action, State)>> {
     events::follow(world, schedule, accept)
 }

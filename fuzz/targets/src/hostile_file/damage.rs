@@ -147,8 +147,10 @@ const PAGE_BYTES: usize = 4_096;
 /// A program that heeds no check and no type: it takes them out of the schema, and afterwards puts them back.
 const LOOSEN: &str = "PRAGMA writable_schema = ON; PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; \
     CREATE TEMP TABLE was AS SELECT rowid AS at, sql FROM main.sqlite_schema; \
-    UPDATE main.sqlite_schema SET sql = replace(replace(replace(sql, ' NOT NULL', ''), ') STRICT, WITHOUT', ') WITHOUT'), \
-    ') STRICT', ')'); PRAGMA writable_schema = RESET;";
+    UPDATE main.sqlite_schema SET sql = replace(replace(replace(sql, 'TEXT NOT NULL', 'TEXT'), \
+        'INTEGER NOT NULL', 'INTEGER'), 'BLOB NOT NULL', 'BLOB'); \
+    UPDATE main.sqlite_schema SET sql = replace(replace(sql, ') STRICT, WITHOUT', ') WITHOUT'), ') STRICT', ')'); \
+    PRAGMA writable_schema = RESET;";
 const FASTEN: &str = "PRAGMA writable_schema = ON; \
     UPDATE main.sqlite_schema SET sql = (SELECT sql FROM temp.was WHERE at = sqlite_schema.rowid); \
     PRAGMA writable_schema = RESET;";
