@@ -38,7 +38,7 @@ pub enum Damage {
     },
     /// The same deletes a row.
     Row {
-        /// Of which table: see [`TABLES`].
+        /// Of which table: see `TABLES`.
         table: usize,
         /// Which.
         row: u32,
@@ -56,7 +56,7 @@ pub enum Value {
     Small(i8),
     /// A number with a fraction.
     Real(f64),
-    /// A word that the engine knows: see [`WORDS`].
+    /// A word that the engine knows: see `WORDS`.
     Word(u8),
     /// A text of any kind.
     Text(String),
@@ -72,7 +72,7 @@ const TABLES: [(&str, &str); 4] = [
     ("hydra_leases", "execution, epoch"),
 ];
 
-/// The columns of the engine's tables, with the table's place in [`TABLES`].
+/// The columns of the engine's tables, with the table's place in `TABLES`.
 pub const COLUMNS: [(usize, &str); 40] = [
     (0, "seq"),
     (0, "namespace"),
