@@ -112,7 +112,8 @@ async fn bodies_wait_for_the_only_connection_that_is_lent_to_them() {
 
 #[tokio::test]
 async fn a_server_without_a_free_connection_is_waited_for() {
-    let server = Server::start(&["fsync=off", "max_connections=10"]);
+    // A statement whose client is gone ends soon.
+    let server = Server::start(&["fsync=off", "max_connections=10", "client_connection_check_interval=100ms"]);
     let url = server.url("postgres");
     let mut options = PostgresOptions::at(&url);
     (options.writers, options.readers, options.listen) = (1, 1, false);
