@@ -40,6 +40,13 @@ const PLANTED: &[(&str, &str, &str, &str)] = &[
         "if state.rings > this.rings {\n            return Poll::Ready(());\n        }",
         "drop(state);\n        if this.bell.rings() > this.rings {\n            return Poll::Ready(());\n        }\n        let mut state = this.bell.lock();",
     ),
+    // Whoever watches for an end looks, lets go of the lock, and registers: an end in between is written over.
+    (
+        "watch_registers_late",
+        "store/signals.rs",
+        "*state = Watching::Asked(context.waker().clone());",
+        "drop(state);\n                *self.lock() = Watching::Asked(context.waker().clone());",
+    ),
     // The lease is let go, and its driver not told.
     (
         "held_tells_nobody",

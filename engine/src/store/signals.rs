@@ -1,10 +1,11 @@
 //! Who is told of what a commit changed.
 
 use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
 use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use hydra_protocol::Ending;
-use tokio::sync::Notify;
 
 use super::ExecutionKey;
 use crate::bell::Bell;
@@ -83,10 +84,45 @@ const REMEMBERED_MAX: usize = 8_192;
 #[derive(Clone, Copy, Debug)]
 pub struct EndingMark(u64);
 
+/// What a watch shares with those who tell.
 #[derive(Debug, Default)]
 struct Watcher {
-    told: Mutex<Option<Ended>>,
-    notify: Notify,
+    state: Mutex<Watching>,
+}
+
+#[derive(Debug, Default)]
+enum Watching {
+    /// Nothing was told, and nobody has asked.
+    #[default]
+    Unasked,
+    Asked(Waker),
+    Told(Option<Ended>),
+}
+
+impl Watcher {
+    fn tell(&self, how: Option<Ended>) {
+        // Kept, so that a watch which is not awaited yet finds it all the same.
+        let before = std::mem::replace(&mut *self.lock(), Watching::Told(how));
+        if let Watching::Asked(waker) = before {
+            waker.wake();
+        }
+    }
+
+    /// Looks and registers under one lock: an end that was told in between would be waited for for ever.
+    fn poll_told(&self, context: &Context<'_>) -> Poll<Option<Ended>> {
+        let mut state = self.lock();
+        match std::mem::take(&mut *state) {
+            Watching::Told(how) => Poll::Ready(how),
+            Watching::Unasked | Watching::Asked(_) => {
+                *state = Watching::Asked(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Watching> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Endings {
@@ -110,7 +146,7 @@ impl Endings {
         let since = mark.0.checked_sub(state.forgotten).and_then(|since| usize::try_from(since).ok());
         // Forgotten: it may have ended.
         if since.is_none_or(|since| state.last.range(since.min(state.last.len())..).any(|ended| *ended == key)) {
-            watch.watcher.notify.notify_one();
+            watch.watcher.tell(None);
         }
         drop(state);
         watch
@@ -120,9 +156,7 @@ impl Endings {
         let mut state = self.lock();
         for (key, how) in ended {
             for watcher in state.waiting.get(key).into_iter().flatten() {
-                watcher.told.lock().unwrap_or_else(PoisonError::into_inner).clone_from(how);
-                // One watch each, so that one which is not awaited yet finds it all the same.
-                watcher.notify.notify_one();
+                watcher.tell(how.clone());
             }
         }
         state.last.extend(ended.iter().map(|(key, _)| *key));
@@ -148,8 +182,7 @@ impl EndingWatch {
     /// Returns once a commit through this handle has ended the execution since the watch was made, or may have: how it
     /// did; none if that is to be read.
     pub async fn ended(&self) -> Option<Ended> {
-        self.watcher.notify.notified().await;
-        self.watcher.told.lock().unwrap_or_else(PoisonError::into_inner).take()
+        poll_fn(|context| self.watcher.poll_told(context)).await
     }
 }
 
@@ -165,7 +198,7 @@ impl Drop for EndingWatch {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use futures::FutureExt;
     use hydra_protocol::Ending;

@@ -9,7 +9,8 @@ use super::{explore, explore_bounded, found, planted};
 use crate::store::ExecutionKey;
 use crate::store::signals::{Effects, Signals};
 
-planted!(bell_registers_late);
+planted!(bell_registers_late, watch_registers_late);
+use watch_registers_late::{Effects as LateEffects, Signals as LateSignals};
 
 /// A worker that finds no work waits until a commit tells of some. It notes how often the bell rang, looks, and waits;
 /// or, wrongly, it looks first.
@@ -61,27 +62,33 @@ found!(
 );
 
 /// A client makes its watch, looks whether the execution has ended, and waits; or, wrongly, it looks first.
-fn client(watches_first: bool) {
-    const KEY: ExecutionKey = ExecutionKey(1);
-    let (signals, ended) = (Arc::new(Signals::default()), Arc::new(AtomicBool::new(false)));
-    let client = {
-        let (signals, ended) = (Arc::clone(&signals), Arc::clone(&ended));
-        thread::spawn(move || {
-            let looked = !watches_first && ended.load(Ordering::SeqCst);
-            let watch = signals.endings.watch(KEY);
-            if !looked && !(watches_first && ended.load(Ordering::SeqCst)) {
-                block_on(watch.ended());
-            }
-        })
+macro_rules! client {
+    ($signals:ident, $effects:ident, watches_first: $watches_first:literal) => {
+        || {
+            const KEY: ExecutionKey = ExecutionKey(1);
+            let (signals, ended) = (Arc::new($signals::default()), Arc::new(AtomicBool::new(false)));
+            let client = {
+                let (signals, ended) = (Arc::clone(&signals), Arc::clone(&ended));
+                thread::spawn(move || {
+                    let looked = !$watches_first && ended.load(Ordering::SeqCst);
+                    let watch = signals.endings.watch(KEY);
+                    if !looked && !($watches_first && ended.load(Ordering::SeqCst)) {
+                        block_on(watch.ended());
+                    }
+                })
+            };
+            ended.store(true, Ordering::SeqCst);
+            signals.tell(&$effects { ended: vec![(KEY, None), (ExecutionKey(2), None)], ..Default::default() });
+            client.join().unwrap();
+        }
     };
-    ended.store(true, Ordering::SeqCst);
-    signals.tell(&Effects { ended: vec![KEY, ExecutionKey(2)], ..Effects::default() });
-    client.join().unwrap();
 }
 
 #[test]
 fn a_client_hears_of_an_end_that_came_while_it_looked() {
-    explore(|| client(true));
+    explore(client!(Signals, Effects, watches_first: true));
 }
 
-found!(a_client_that_looks_before_it_watches_is_found, "deadlock", || client(false));
+found!(a_client_that_looks_before_it_watches_is_found, "deadlock", client!(Signals, Effects, watches_first: false));
+
+found!(a_watch_that_registers_late_is_found, "deadlock", client!(LateSignals, LateEffects, watches_first: true));
