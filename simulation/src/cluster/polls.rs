@@ -116,10 +116,10 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
                 continue;
             }
             taken = true;
-            self.let_go_of_older(worker, drive);
             self.drives[drive].clock = clock;
             self.drives[drive].known = true;
             self.workers[worker as usize].drives += 1;
+            self.let_go_of_older(worker, drive);
             self.plan_duty(drive);
         }
         for at in 0..self.calls[call].granted.len() {
