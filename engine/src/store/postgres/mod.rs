@@ -19,6 +19,7 @@ mod guard;
 mod image;
 mod listen;
 mod load;
+mod lookups;
 mod options;
 mod prune;
 mod reads;
