@@ -8,6 +8,7 @@ mod bodies;
 mod commits;
 mod crashes;
 mod opening;
+mod plans;
 mod processes;
 mod proxy;
 mod shared;

@@ -102,7 +102,7 @@ fn relay(mut client: TcpStream, mut server: UnixStream, cut: Arc<Mutex<Cut>>, he
             let mut at = cut.lock().unwrap();
             let now = match *at {
                 Cut::Never => false,
-                Cut::AfterBegin => says(b"BEGIN;"),
+                Cut::AfterBegin => says(b"BEGIN\0"),
                 Cut::BeforeCommit | Cut::AfterCommit => says(b"COMMIT\0"),
             };
             if !now {

@@ -113,11 +113,16 @@ impl Engine {
         let place = Place::new(case.store, server, &number.to_string())?;
         tokio::task::block_in_place(|| history::fill(&place, case.history_rows))?;
         let input = Input::new(case.steps, case.payload_bytes);
+        let server_cpu = || server.and_then(Server::cpu_s);
+        let before = server_cpu();
         let mut measured = if case.processes > 1 {
             drained(&place, case, &input, time).await?
         } else {
             driven(&place, case, &input, time).await?
         };
+        let steps = measured.steps_done as f64;
+        measured.server_cpu_s_per_1000_steps =
+            before.zip(server_cpu()).map(|(before, after)| (after - before) / steps * 1e3);
         drop(place);
         if case.store == StoreKind::Sqlite {
             let raw = tokio::task::block_in_place(|| raw::steps_per_s(case.concurrency, &input, time))?;
@@ -128,7 +133,10 @@ impl Engine {
 
     fn explain(&self, all: &[Measured]) {
         println!("Latency: from asking to start an execution to having its result. CPU: of engine, clients and worker");
-        println!("processes together, for 1,000 steps. MiB: the most that they have held.");
+        println!(
+            "processes together, for 1,000 steps; beside it that of the server that this command has started. MiB: the"
+        );
+        println!("most that engine, clients and worker processes have held.");
         if self.store == StoreKind::Sqlite {
             println!(
                 "Raw: the same rows, by one writer, one commit for one command of each concurrent execution (at 1: a"
@@ -158,13 +166,15 @@ async fn driven(place: &Place, case: Case, input: &Input, time: Duration) -> any
     let seen = load::drive(Client::new(store), case.concurrency, input, Until::Time(time), done.clone()).await?;
     worker.shutdown(Duration::from_secs(5)).await;
     let cpu = usage::cpu_s(&me) - cpu;
-    let steps = done.load(std::sync::atomic::Ordering::Relaxed) as f64 * f64::from(case.steps);
+    let steps = done.load(std::sync::atomic::Ordering::Relaxed) * u64::from(case.steps);
     Ok(Measured {
         case,
+        steps_done: steps,
         steps_per_s: seen.executions_per_s * f64::from(case.steps),
         p50_ms: Some(seen.latency_ms(50)),
         p99_ms: Some(seen.latency_ms(99)),
-        cpu_s_per_1000_steps: cpu / steps * 1e3,
+        cpu_s_per_1000_steps: cpu / steps as f64 * 1e3,
+        server_cpu_s_per_1000_steps: None,
         peak_mib: usage::peak_mib(&me),
         raw_steps_per_s: None,
     })
@@ -174,10 +184,12 @@ async fn drained(place: &Place, case: Case, input: &Input, time: Duration) -> an
     let drained = drain::drain(place, case, input, time).await?;
     Ok(Measured {
         case,
+        steps_done: drained.steps,
         steps_per_s: drained.steps_per_s,
         p50_ms: None,
         p99_ms: None,
         cpu_s_per_1000_steps: drained.cpu_s / drained.steps as f64 * 1e3,
+        server_cpu_s_per_1000_steps: None,
         peak_mib: drained.peak_mib,
         raw_steps_per_s: None,
     })
@@ -205,6 +217,7 @@ fn table(all: &[Measured]) -> Table {
         "p50 ms",
         "p99 ms",
         "CPU s",
+        "server CPU s",
         "MiB",
         "raw steps/s",
         "engine/raw",
@@ -225,6 +238,7 @@ fn table(all: &[Measured]) -> Table {
             optional(one.p50_ms, 2),
             optional(one.p99_ms, 2),
             format!("{:.3}", one.cpu_s_per_1000_steps),
+            optional(one.server_cpu_s_per_1000_steps, 3),
             format!("{:.0}", one.peak_mib),
             optional(one.raw_steps_per_s, 0),
             optional(one.ratio(), 2),

@@ -8,6 +8,8 @@ use hydra_engine::store::{MemoryStore, PostgresStore, SqliteStore, Store};
 use hydra_live::store::postgres::Postgres;
 use serde::Serialize;
 
+use super::usage;
+
 /// Which store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -44,6 +46,14 @@ impl Server {
         #[cfg(unix)]
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
         Ok(Server::Own { postgres: Box::new(Postgres::start(folder.path())?), _folder: folder })
+    }
+
+    /// CPU that the server has used so far, in seconds; none if it is somebody else's.
+    pub fn cpu_s(&self) -> Option<f64> {
+        match self {
+            Server::Own { postgres: server, .. } => Some(usage::cpu_s(&[server.pid()])),
+            Server::Named(_) => None,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use hydra_protocol::Time;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::connect::{Connection, Link};
+use super::connect::{Connection, Link, USERS_PLANS};
 use super::fault::{self, Fault, What};
 use super::image::Image;
 use super::load::{self, Lock, Wanted};
@@ -134,7 +134,7 @@ async fn begin(shared: &Shared, connection: &mut Connection, request: &CommandRe
     let limit = shared.options.body_time_max.as_millis().max(1);
     let mut settings = format!(
         "SET LOCAL statement_timeout = {limit}; SET LOCAL idle_in_transaction_session_timeout = {}; \
-         SET LOCAL search_path = {}",
+         SET LOCAL search_path = {}; {USERS_PLANS}",
         limit + 1_000,
         shared.search_path()
     );
@@ -307,9 +307,8 @@ async fn settle(
     request: &CommandRequest,
     now: Time,
 ) -> Result<Answer, Fault> {
-    let limit = shared.postgres.statement_timeout.as_millis().max(1);
-    let settings = format!("SET LOCAL ROLE NONE; SET LOCAL statement_timeout = {limit}");
-    connection.client.batch_execute(&settings).await?;
+    connection.client.batch_execute("SET LOCAL ROLE NONE").await?;
+    connection.engines_settings().await?;
     let (mut image, mut effects) = (Image::default(), Effects::default());
     load::again(connection, &mut image, request).await?;
     let mut tx = Tx { backend: &mut image, rules: shared.options.rules, now, effects: &mut effects };

@@ -74,8 +74,8 @@ const DUE: &str = concat!(
     ") c) \
      SELECT ",
     execution_columns!(),
-    ", seq, namespace, id, workflow, since, at FROM (SELECT * FROM due UNION ALL SELECT * FROM overdue) c \
-     ORDER BY since, seq"
+    ", seq, namespace, id, workflow, since, at, input FROM (SELECT * FROM due UNION ALL SELECT * FROM overdue) c \
+     LEFT JOIN hydra.payloads ON execution = seq ORDER BY since, seq"
 );
 
 /// When something is due next, after a time; and whether something is due by then that was not looked at: locked.
@@ -187,8 +187,11 @@ async fn transaction(
             break;
         }
     }
-    let keys = flush::flush(connection, &image).await?;
-    claims.next_due = next_due(connection, request, now, &claims, &tried).await?;
+    connection.prepare(NEXT_DUE).await?;
+    let writes = flush::Writes::prepare(connection, &image).await?;
+    let (keys, next) =
+        futures::try_join!(writes.send(connection), next_due(connection, request, now, &claims, &tried))?;
+    claims.next_due = next;
     writer::commit(shared, connection, sent, effects, &keys, claims.claimed.len()).await?;
     Ok(claims)
 }
@@ -216,7 +219,7 @@ async fn lock_due(
             &[&&*request.namespace, &ms(now), &workflows, &from_due, &from_seq, &overdue_from, &overdue_seq, &limit],
         )
         .await?;
-    let (mut page, mut inputs, mut journals) = (Vec::with_capacity(rows.len()), Vec::new(), Vec::new());
+    let (mut page, mut journals) = (Vec::with_capacity(rows.len()), Vec::new());
     for row in &rows {
         let key = image.fill_execution(row)?;
         let name = || super::rows::execution_name(key);
@@ -224,10 +227,8 @@ async fn lock_due(
         let source: i64 = column(row, 13, name)?;
         let candidate = Candidate { due_at: Time::from_millis(u64::try_from(since).unwrap_or(0)), key };
         page.push(Found { candidate, source: usize::try_from(source).unwrap_or(0) });
+        image.fill_input(key.0, column(row, 14, name)?);
         let Some(Some(execution)) = image.executions.get(&key.0) else { continue };
-        if execution.input.is_none() {
-            inputs.push(key.0);
-        }
         if !image.journals.contains(&key.0) {
             // One that was never claimed has no steps.
             match &execution.row {
@@ -236,25 +237,25 @@ async fn lock_due(
             }
         }
     }
-    load::for_claims(connection, image, inputs, journals).await?;
+    load::for_claims(connection, image, journals).await?;
     Ok(page)
 }
 
 /// When the worker should look again. Sees what this transaction has written.
 async fn next_due(
-    connection: &mut Connection,
+    connection: &Connection,
     request: &ClaimRequest,
     now: Time,
     claims: &Claims,
     tried: &[i64],
 ) -> Result<Option<Time>, Fault> {
-    let statement = connection.prepare(NEXT_DUE).await?;
+    let statement = connection.prepared(NEXT_DUE)?;
     // With the limit reached more may be due by now. Otherwise all that was due was tried, and what could not be
     // claimed must not make an idle worker ask again at once, for ever.
     let full = claims.claimed.len() >= request.limit;
     let after = if full { -1 } else { ms(now) };
     let workflows: Vec<&str> = request.workflows.iter().map(|workflow| &**workflow).collect();
-    let row = connection.client.query_one(&statement, &[&&*request.namespace, &workflows, &after, &tried]).await?;
+    let row = connection.client.query_one(statement, &[&&*request.namespace, &workflows, &after, &tried]).await?;
     let next: Option<i64> = row.try_get(0)?;
     let locked: Option<bool> = row.try_get(1)?;
     let next = next.map(|ms| Time::from_millis(u64::try_from(ms).unwrap_or(0)));

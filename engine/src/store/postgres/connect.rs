@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::try_join;
 use tokio::task::JoinHandle;
 use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Statement};
@@ -16,11 +17,32 @@ use crate::store::StoreError;
 /// Between attempts to connect: doubled from the first to the second.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 
+/// For each transaction, not for the session: behind a pooler the next one may be on another. A commit that is answered
+/// is on the disk, even where the database's default says that it need not be.
+///
+/// Plans are made once, for any parameters, and by index: each statement is about the rows of one batch, whose number
+/// does not grow with the tables. Left to itself, the planner sees a table that is nearly empty when the first batch
+/// comes, reads all of it, and goes on so until somebody analyzes it: (1) a server is set up; (2) the first steps are
+/// written, and the plan is kept; (3) a minute later each batch reads a hundred thousand steps.
+const SETTINGS: &str = "\
+    SELECT set_config('statement_timeout', $1, true), set_config('lock_timeout', $2, true), \
+           set_config('idle_in_transaction_session_timeout', $3, true), \
+           set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on' \
+                                            ELSE current_setting('synchronous_commit') END, true), \
+           set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true), \
+           set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), \
+           set_config('jit', 'off', true)";
+
+/// The planner as the user has set it up: for the statements of bodies.
+pub const USERS_PLANS: &str = "SET LOCAL plan_cache_mode TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT; \
+    SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT; SET LOCAL jit TO DEFAULT";
+
 /// Makes connections.
 pub struct Connector {
     config: Config,
     tls: Option<MakeRustlsConnect>,
-    begin: String,
+    /// Statement, lock and idle timeouts, in milliseconds.
+    limits: [String; 3],
 }
 
 impl Connector {
@@ -45,18 +67,9 @@ impl Connector {
                 None
             }
         };
-        let ms = |limit: Duration| limit.as_millis().max(1);
-        // For each transaction, not for the session: behind a pooler the next one may be on another. A commit that is
-        // answered is on the disk, even where the database's default says that it need not be.
-        let begin = format!(
-            "BEGIN; SET LOCAL statement_timeout = {}; SET LOCAL lock_timeout = {}; \
-             SET LOCAL idle_in_transaction_session_timeout = {}; \
-             SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
-            ms(options.statement_timeout),
-            ms(options.lock_timeout),
-            ms(options.idle_in_transaction_timeout),
-        );
-        Ok(Connector { config, tls, begin })
+        let limits = [options.statement_timeout, options.lock_timeout, options.idle_in_transaction_timeout];
+        let limits = limits.map(|limit| limit.as_millis().max(1).to_string());
+        Ok(Connector { config, tls, limits })
     }
 
     /// A new connection.
@@ -146,7 +159,15 @@ impl Connection {
 
     /// Begins a transaction. Sent when it is first polled, so that others may be sent behind it at once.
     pub async fn begin(&self) -> Result<(), Fault> {
-        Ok(self.client.batch_execute(&self.connector.begin).await?)
+        let begin = async { Ok::<_, Fault>(self.client.batch_execute("BEGIN").await?) };
+        try_join!(begin, self.engines_settings()).map(drop)
+    }
+
+    /// Makes the engine's settings, in an open transaction.
+    pub async fn engines_settings(&self) -> Result<(), Fault> {
+        let [statement, lock, idle] = &self.connector.limits;
+        self.client.query(self.prepared(SETTINGS)?, &[statement, lock, idle]).await?;
+        Ok(())
     }
 
     /// Commits.
@@ -178,7 +199,7 @@ impl Link {
     pub async fn get(&mut self) -> Result<&mut Connection, StoreError> {
         if self.connection.as_ref().is_none_or(|connection| connection.client.is_closed()) {
             self.connection = None;
-            match self.connector.connect().await {
+            match self.connect().await {
                 Ok(connection) => {
                     self.backoff = BACKOFF.0;
                     self.connection = Some(connection);
@@ -191,6 +212,12 @@ impl Link {
             }
         }
         self.connection.as_mut().ok_or_else(|| StoreError::Unavailable("no connection".into()))
+    }
+
+    async fn connect(&self) -> Result<Connection, Fault> {
+        let mut connection = self.connector.connect().await?;
+        connection.prepare(SETTINGS).await?;
+        Ok(connection)
     }
 
     /// Gives the connection up.

@@ -145,36 +145,57 @@ fn add<T>(lists: &mut Vec<Vec<T>>) -> usize {
 
 /// Writes what the image holds, in an open transaction. Answers the keys of new executions by those that they had in it.
 pub async fn flush(connection: &mut Connection, image: &Image) -> Result<BTreeMap<i64, ExecutionKey>, Fault> {
-    let (new, changed, results) = executions(image)?;
-    let (begun, steps) = steps(image)?;
-    let mut leases_begun = Columns::default();
-    for (key, epoch, worker, at) in &image.leases_begun {
-        let text = Cell::Text(Some(worker));
-        leases_begun.push([number(key.0), number(epoch.0.into()), text, number(ms(*at))]);
-    }
-    let mut leases_ended = Columns::default();
-    for (key, epoch, at) in &image.leases_ended {
-        leases_ended.push([number(key.0), number(epoch.0.into()), number(ms(*at))]);
-    }
-    let writes = [
-        (UPDATE_EXECUTIONS, &changed),
-        (UPDATE_PAYLOADS, &results),
-        (INSERT_STEPS, &begun),
-        (UPDATE_STEPS, &steps),
-        (INSERT_LEASES, &leases_begun),
-        (END_LEASES, &leases_ended),
-    ];
-    for (sql, rows) in [(INSERT_EXECUTIONS, &new)].iter().chain(&writes) {
-        if rows.len > 0 {
-            connection.prepare(sql).await?;
+    Writes::prepare(connection, image).await?.send(connection).await
+}
+
+/// What is to be written.
+pub struct Writes<'a> {
+    image: &'a Image,
+    new: Columns<'a>,
+    others: [(&'static str, Columns<'a>); 6],
+}
+
+impl<'a> Writes<'a> {
+    /// Gathers it, and prepares its statements.
+    pub async fn prepare(connection: &mut Connection, image: &'a Image) -> Result<Self, Fault> {
+        let (new, changed, results) = executions(image)?;
+        let (begun, steps) = steps(image)?;
+        let mut leases_begun = Columns::default();
+        for (key, epoch, worker, at) in &image.leases_begun {
+            let text = Cell::Text(Some(worker));
+            leases_begun.push([number(key.0), number(epoch.0.into()), text, number(ms(*at))]);
         }
+        let mut leases_ended = Columns::default();
+        for (key, epoch, at) in &image.leases_ended {
+            leases_ended.push([number(key.0), number(epoch.0.into()), number(ms(*at))]);
+        }
+        let others = [
+            (UPDATE_EXECUTIONS, changed),
+            (UPDATE_PAYLOADS, results),
+            (INSERT_STEPS, begun),
+            (UPDATE_STEPS, steps),
+            (INSERT_LEASES, leases_begun),
+            (END_LEASES, leases_ended),
+        ];
+        if new.len > 0 {
+            connection.prepare(INSERT_EXECUTIONS).await?;
+        }
+        for (sql, rows) in &others {
+            if rows.len > 0 {
+                connection.prepare(sql).await?;
+            }
+        }
+        Ok(Writes { image, new, others })
     }
-    let statements = &*connection;
-    let others = writes.map(|(sql, rows)| write(statements, sql, rows));
-    let [changed, results, begun, steps, leases_begun, leases_ended] = others;
-    let inserted = insert(statements, &new, image);
-    let (keys, ..) = try_join!(inserted, changed, results, begun, steps, leases_begun, leases_ended)?;
-    Ok(keys)
+
+    /// Sends all of it at once: what is sent behind it sees it.
+    pub async fn send(&self, connection: &Connection) -> Result<BTreeMap<i64, ExecutionKey>, Fault> {
+        let [changed, results, begun, steps, leases_begun, leases_ended] =
+            self.others.each_ref().map(|(sql, rows)| write(connection, sql, rows));
+        let inserted = insert(connection, &self.new, self.image);
+        let (keys, ..) = try_join!(inserted, changed, results, begun, steps, leases_begun, leases_ended)?;
+        Ok(keys)
+    }
 }
 
 /// Runs a statement that must change as many rows as it was given.

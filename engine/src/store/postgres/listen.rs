@@ -14,8 +14,10 @@ use super::Shared;
 use super::fault::Fault;
 use crate::store::signals::Effects;
 
-/// At most one announcement in this time, whatever happens.
-const PAUSE: Duration = Duration::from_millis(2);
+/// At most one announcement in this time, whatever happens. The first one after a rest goes out at once.
+const PAUSE: Duration = Duration::from_millis(10);
+/// It writes nothing, so there is nothing to wait for on the disk: a server that forgets it has forgotten its listeners.
+const ANNOUNCE: &str = "BEGIN; SET LOCAL synchronous_commit = off; NOTIFY hydra_due; COMMIT";
 /// Between attempts to connect.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -54,7 +56,7 @@ async fn listen(shared: &Arc<Shared>) -> Result<(), Fault> {
     loop {
         tokio::select! {
             () = shared.announce.notified() => {
-                connection.client.batch_execute("NOTIFY hydra_due").await?;
+                connection.client.batch_execute(ANNOUNCE).await?;
                 tokio::time::sleep(PAUSE).await;
             }
             () = connection.ended() => return Err(Fault::connection("the connection that listens ended")),

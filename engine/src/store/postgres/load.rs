@@ -15,7 +15,7 @@ use super::rows::{column, execution_columns, step_columns};
 use crate::store::{CommandRequest, ExecutionId, Target};
 
 macro_rules! executions {
-    ($rest:literal) => {
+    ($rest:expr) => {
         concat!("SELECT ", execution_columns!(), ", seq, namespace, id, workflow FROM hydra.executions ", $rest)
     };
 }
@@ -25,13 +25,21 @@ macro_rules! steps {
     };
 }
 
+/// Those of keys and those of ids. A key never changes, so it may be looked up without a lock.
+macro_rules! named {
+    ($rest:literal) => {
+        executions!(concat!(
+            "WHERE seq = ANY ($1::bigint[] || ARRAY( \
+                SELECT e.seq FROM unnest($2::text[], $3::text[]) AS u (namespace, id) \
+                JOIN hydra.executions e ON e.namespace = u.namespace AND e.id = u.id))",
+            $rest
+        ))
+    };
+}
 /// Locked by their keys in order, so that no two batches wait for each other. What reads the locked rows' other tables
 /// comes in a later statement, which sees what was committed while this one waited.
-const LOCKED: &str = executions!("WHERE seq = ANY ($1::bigint[]) ORDER BY seq FOR NO KEY UPDATE");
-const UNLOCKED: &str = executions!("WHERE seq = ANY ($1::bigint[])");
-/// A key never changes, so it may be looked up without a lock.
-const KEYS: &str = "SELECT e.namespace, e.id, e.seq FROM unnest($1::text[], $2::text[]) AS u (namespace, id) \
-                    JOIN hydra.executions e ON e.namespace = u.namespace AND e.id = u.id";
+const LOCKED: &str = named!(" ORDER BY seq FOR NO KEY UPDATE");
+const UNLOCKED: &str = named!("");
 /// The output of a step that has one only if it is settled: an answer may tell it.
 const STEPS: &str = steps!(
     "JOIN unnest($1::bigint[], $2::bigint[]) AS u (of_execution, of_step) ON execution = of_execution AND step = of_step"
@@ -205,61 +213,54 @@ pub async fn begin<'a>(
     connection: &mut Connection,
     clock: &StoreClock,
     image: &mut Image,
-    mut wanted: Wanted,
+    wanted: Wanted,
     requests: impl Iterator<Item = &'a CommandRequest>,
     lock: Lock,
 ) -> Result<Time, Fault> {
     let reading = clock.prepare(connection).await?;
-    if wanted.ids.is_empty() {
-        // All of it at once.
-        let executions = connection.prepare(executions_sql(lock)).await?;
-        let parts = wanted.parts.prepare(connection).await?;
-        let (_, rows, parts, now) = try_join!(
-            connection.begin(),
-            async { Ok::<_, Fault>(connection.client.query(&executions, &[&wanted.keys]).await?) },
-            wanted.parts.query(connection, &parts),
-            reading.read(connection),
-        )?;
-        fill_executions(image, &wanted.keys, &rows)?;
-        wanted.parts.fill(image, parts)?;
-        return Ok(now);
-    }
-    connection.begin().await?;
-    let found = keys(connection, image, &wanted.ids).await?;
-    wanted.keys.extend(found);
-    executions(connection, image, &wanted.keys, lock).await?;
-    for request in requests {
-        if let Target::Id(id) = &request.target
-            && let Some(Some(key)) = image.ids.get(id)
-        {
-            wanted.parts.command(*key, request);
-        }
-    }
-    wanted.parts.load(connection, image).await?;
-    reading.read(connection).await
+    let executions = connection.prepare(executions_sql(lock)).await?;
+    let parts = wanted.parts.prepare(connection).await?;
+    // All of it at once.
+    let (_, rows, parts, now) = try_join!(
+        connection.begin(),
+        query_executions(connection, &executions, &wanted.keys, &wanted.ids),
+        wanted.parts.query(connection, &parts),
+        reading.read(connection),
+    )?;
+    fill_executions(image, &wanted.keys, &wanted.ids, &rows)?;
+    wanted.parts.fill(image, parts)?;
+    of_ids(image, requests).load(connection, image).await?;
+    Ok(now)
 }
 
 /// Loads the same again, in a transaction that is open: what a body's commit is decided on.
 pub async fn again(connection: &mut Connection, image: &mut Image, request: &CommandRequest) -> Result<(), Fault> {
     let mut wanted = Wanted::default();
     wanted.command(request);
-    wanted.keys.extend(keys(connection, image, &wanted.ids).await?);
-    executions(connection, image, &wanted.keys, Lock::Rows).await?;
-    if let Target::Id(_) = request.target {
-        wanted.keys.iter().for_each(|key| wanted.parts.command(*key, request));
+    executions(connection, image, &wanted.keys, &wanted.ids).await?;
+    wanted.parts.load(connection, image).await?;
+    of_ids(image, std::iter::once(request)).load(connection, image).await
+}
+
+/// What commands are about that name an execution by its id, and have found it.
+fn of_ids<'a>(image: &Image, requests: impl Iterator<Item = &'a CommandRequest>) -> Parts {
+    let mut parts = Parts::default();
+    for request in requests {
+        if let Target::Id(id) = &request.target
+            && let Some(Some(key)) = image.ids.get(id)
+        {
+            parts.command(*key, request);
+        }
     }
-    wanted.parts.load(connection, image).await
+    parts
 }
 
 /// Loads what was missed.
 pub async fn missed(connection: &mut Connection, image: &mut Image, miss: Miss) -> Result<(), Fault> {
     let mut parts = Parts::default();
     match miss {
-        Miss::Execution(Target::Key(key)) => return executions(connection, image, &[key.0], Lock::Rows).await,
-        Miss::Execution(Target::Id(id)) => {
-            let found = keys(connection, image, &[id]).await?;
-            return executions(connection, image, &found, Lock::Rows).await;
-        }
+        Miss::Execution(Target::Key(key)) => return executions(connection, image, &[key.0], &[]).await,
+        Miss::Execution(Target::Id(id)) => return executions(connection, image, &[], &[id]).await,
         Miss::Step(key, no) => parts.steps = (vec![key], vec![no.into()]),
         Miss::Settled(key, order) => parts.settled = (vec![key], vec![order.into()]),
         Miss::Open(key) => parts.open.push(key),
@@ -269,14 +270,9 @@ pub async fn missed(connection: &mut Connection, image: &mut Image, miss: Miss) 
     parts.load(connection, image).await
 }
 
-/// Loads inputs, and all steps of those that may have some: what a claim hands over.
-pub async fn for_claims(
-    connection: &mut Connection,
-    image: &mut Image,
-    inputs: Vec<i64>,
-    journals: Vec<i64>,
-) -> Result<(), Fault> {
-    Parts { inputs, journals, ..Parts::default() }.load(connection, image).await
+/// Loads all steps of executions that may have some: what a claim hands over.
+pub async fn for_claims(connection: &mut Connection, image: &mut Image, journals: Vec<i64>) -> Result<(), Fault> {
+    Parts { journals, ..Parts::default() }.load(connection, image).await
 }
 
 fn executions_sql(lock: Lock) -> &'static str {
@@ -286,43 +282,42 @@ fn executions_sql(lock: Lock) -> &'static str {
     }
 }
 
-async fn executions(connection: &mut Connection, image: &mut Image, keys: &[i64], lock: Lock) -> Result<(), Fault> {
-    if keys.is_empty() {
-        return Ok(());
-    }
-    let statement = connection.prepare(executions_sql(lock)).await?;
-    let rows = connection.client.query(&statement, &[&keys]).await?;
-    fill_executions(image, keys, &rows)
+async fn executions(
+    connection: &mut Connection,
+    image: &mut Image,
+    keys: &[i64],
+    ids: &[ExecutionId],
+) -> Result<(), Fault> {
+    let statement = connection.prepare(LOCKED).await?;
+    let rows = query_executions(connection, &statement, keys, ids).await?;
+    fill_executions(image, keys, ids, &rows)
 }
 
-fn fill_executions(image: &mut Image, keys: &[i64], rows: &[Row]) -> Result<(), Fault> {
+async fn query_executions(
+    connection: &Connection,
+    statement: &Statement,
+    keys: &[i64],
+    ids: &[ExecutionId],
+) -> Result<Vec<Row>, Fault> {
+    if keys.is_empty() && ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (namespaces, names): (Vec<_>, Vec<_>) = ids.iter().map(|id| (&*id.namespace, &*id.id)).unzip();
+    Ok(connection.client.query(statement, &[&keys, &namespaces, &names]).await?)
+}
+
+fn fill_executions(image: &mut Image, keys: &[i64], ids: &[ExecutionId], rows: &[Row]) -> Result<(), Fault> {
     for row in rows {
         image.fill_execution(row)?;
     }
+    // What was looked for and not found is not there.
     for key in keys {
         image.executions.entry(*key).or_default();
     }
-    Ok(())
-}
-
-/// Looks up keys by ids.
-async fn keys(connection: &mut Connection, image: &mut Image, ids: &[ExecutionId]) -> Result<Vec<i64>, Fault> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let statement = connection.prepare(KEYS).await?;
-    let (namespaces, names): (Vec<_>, Vec<_>) = ids.iter().map(|id| (&*id.namespace, &*id.id)).unzip();
-    let rows = connection.client.query(&statement, &[&namespaces, &names]).await?;
     for id in ids {
-        image.ids.entry(id.clone()).or_default();
+        if !image.ids.contains_key(id) {
+            image.ids.insert(id.clone(), None);
+        }
     }
-    let mut found = Vec::with_capacity(rows.len());
-    for row in rows {
-        let name = || "hydra.executions".to_owned();
-        let id = ExecutionId { namespace: column(&row, 0, name)?, id: column(&row, 1, name)? };
-        let key = column(&row, 2, name)?;
-        image.ids.insert(id, Some(key));
-        found.push(key);
-    }
-    Ok(found)
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Rows in a PostgreSQL server, shared by workers on many machines.
 //!
-//! The same contract and the same core as on SQLite. A few tasks own a connection each and commit together what has
-//! queued up for them: lock the executions in the order of their keys, load what the batch is about, have the core
+//! The same contract and the same core as on SQLite. One task (or several) owns a connection and commits together what
+//! has queued up for it: lock the executions in the order of their keys, load what the batch is about, have the core
 //! decide each command over those rows in memory ([`image`]), write what changed with one statement for each kind of row,
 //! commit, and only then answer. The number of round trips does not depend on the number of commands.
 //!
@@ -19,6 +19,7 @@ mod guard;
 mod image;
 mod listen;
 mod load;
+mod lookups;
 mod options;
 mod prune;
 mod reads;

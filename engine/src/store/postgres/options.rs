@@ -23,7 +23,8 @@ use crate::store::Clock;
 pub struct PostgresOptions {
     /// Where the server is, and who asks.
     pub url: String,
-    /// Connections that write commands; each execution's go through one of them, in order. 4.
+    /// Connections that write commands; each execution's go through one of them, in order. What queues up while one
+    /// commits is its next batch, so more of them make smaller batches, which cost the server more: 1.
     pub writers: usize,
     /// Connections lent to transactional bodies, at most; who comes then waits for one. 8.
     pub bodies_max: usize,
@@ -57,7 +58,7 @@ impl PostgresOptions {
     pub fn at(url: impl Into<String>) -> Self {
         PostgresOptions {
             url: url.into(),
-            writers: 4,
+            writers: 1,
             bodies_max: 8,
             readers: 2,
             listen: true,

@@ -1,5 +1,6 @@
 //! Rows for people and clients, on connections that write nothing and wait for no lock.
 
+use futures::try_join;
 use hydra_protocol::Epoch;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
@@ -24,7 +25,9 @@ macro_rules! select_views {
     };
 }
 
-const VIEW: &str = select_views!("WHERE namespace = $1 AND id = $2");
+const VIEWS: &str = select_views!(
+    "JOIN unnest($1::text[], $2::text[]) AS u (of_namespace, of_id) ON namespace = of_namespace AND id = of_id"
+);
 const LIST: &str = select_views!(
     "WHERE seq < $1 AND ($2::text IS NULL OR namespace = $2) AND ($3::text IS NULL OR workflow = $3) \
      AND ($4::text IS NULL OR status = $4) AND ($5::text IS NULL OR starts_with(id, $5)) ORDER BY seq DESC LIMIT $6"
@@ -45,8 +48,9 @@ pub trait Read: Send + Sync + 'static {
     fn read(&self, connection: &mut Connection) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
 }
 
-/// See [`crate::store::Store::execution`].
-pub struct View(pub ExecutionId);
+/// Several of [`crate::store::Store::execution`]: for little more than one, for each look has a price of its own. Answers
+/// what is there, in no order; each with its own error, which names the row.
+pub struct Views<'a>(pub &'a [&'a ExecutionId]);
 
 /// See [`crate::store::Store::history`].
 pub struct History(pub ExecutionKey);
@@ -54,14 +58,27 @@ pub struct History(pub ExecutionKey);
 /// See [`crate::store::Store::list`].
 pub struct List(pub ListFilter);
 
-impl Read for View {
-    type Answer = Option<ExecutionView>;
-
-    async fn read(&self, connection: &mut Connection) -> Result<Self::Answer, Fault> {
-        let rows = query(connection, VIEW, &[&self.0.namespace, &self.0.id]).await?;
-        Ok(rows.first().map(execution_view).transpose()?)
+impl Views<'_> {
+    pub async fn read(&self, connection: &mut Connection) -> Result<Vec<(ExecutionId, Viewed)>, Fault> {
+        let (namespaces, ids): (Vec<_>, Vec<_>) = self.0.iter().map(|id| (&*id.namespace, &*id.id)).unzip();
+        let statement = connection.prepare(VIEWS).await?;
+        // In a transaction, for the engine's plans.
+        let (client, params): (_, [&(dyn ToSql + Sync); 2]) = (&connection.client, [&namespaces, &ids]);
+        let (_, rows, _) =
+            try_join!(connection.begin(), async { Ok(client.query(&statement, &params).await?) }, async {
+                Ok(client.batch_execute("ROLLBACK").await?)
+            },)?;
+        let view = |row: &Row| {
+            let (at, name) = (EXECUTION_COLUMNS, || "hydra.executions".to_owned());
+            let id = ExecutionId { namespace: column(row, at + 1, name)?, id: column(row, at + 2, name)? };
+            Ok((id, execution_view(row)))
+        };
+        rows.iter().map(view).collect()
     }
 }
+
+/// An execution as it stands, or why it cannot be read.
+pub type Viewed = Result<ExecutionView, StoreError>;
 
 impl Read for List {
     type Answer = Vec<ExecutionView>;

@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::connect::Link;
 use super::fault::Fault;
+use super::lookups::{self, Look};
 use super::writer::{Work, Writer};
 use super::{Shared, body, claims, listen, lock, schema};
 use crate::store::group_commit::job::Job;
@@ -17,6 +18,7 @@ use crate::store::{ClaimRequest, Claims, StoreError};
 pub struct Queues {
     pub writers: Vec<mpsc::Sender<Work>>,
     pub claims: mpsc::Sender<Job<ClaimRequest, Claims>>,
+    pub lookups: mpsc::Sender<Look>,
 }
 
 /// What a store needs of its thread.
@@ -72,10 +74,12 @@ async fn serve(shared: Arc<Shared>, mut closing: watch::Receiver<bool>, ready: i
     }
     let (claims, queue) = mpsc::channel(waiting);
     tasks.push(tokio::spawn(claims::run(Arc::clone(&shared), queue, closing.clone())));
+    let (lookups, queue) = mpsc::channel(waiting);
+    tasks.push(tokio::spawn(lookups::run(Arc::clone(&shared), queue, closing.clone())));
     if shared.postgres.listen {
         tasks.push(tokio::spawn(listen::run(Arc::clone(&shared), closing.clone())));
     }
-    ready(Queues { writers, claims });
+    ready(Queues { writers, claims, lookups });
     let _ = closing.wait_for(|closing| *closing).await;
     for task in tasks {
         if let Err(error) = task.await {

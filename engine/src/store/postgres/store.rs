@@ -9,9 +9,9 @@ use hydra_protocol::Time;
 use tokio::sync::{Mutex, Notify, Semaphore, mpsc, oneshot, watch};
 
 use super::clock::StoreClock;
-use super::connect::{Connector, Link};
+use super::connect::{Connector, Link, USERS_PLANS};
 use super::fault::{Fault, What};
-use super::reads::{History, List, Read, View};
+use super::reads::{History, List, Read};
 use super::runtime::{self, Running};
 use super::writer::{self, Work};
 use super::{PostgresOptions, Shared, body, prune};
@@ -72,7 +72,7 @@ impl PostgresStore {
             let mut link = shared.take_link();
             let done = writer::bounded(&shared, &mut link, async |connection, sent| {
                 connection.begin().await?;
-                let path = format!("SET LOCAL search_path = {}", shared.search_path());
+                let path = format!("SET LOCAL search_path = {}; {USERS_PLANS}", shared.search_path());
                 connection.client.batch_execute(&path).await?;
                 let mut rows = Vec::new();
                 for (sql, params) in &statements {
@@ -229,7 +229,8 @@ impl Store for PostgresStore {
     }
 
     fn execution(&self, id: &ExecutionId) -> BoxFuture<'_, Result<Option<ExecutionView>, StoreError>> {
-        Box::pin(self.read(View(id.clone())))
+        let (job, answer) = Job::new(id.clone());
+        Box::pin(ask(&self.running.queues.lookups, job, answer))
     }
 
     fn history(&self, key: ExecutionKey) -> BoxFuture<'_, Result<HistoryView, StoreError>> {
