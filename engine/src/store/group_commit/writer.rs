@@ -98,7 +98,7 @@ impl<B: Backend> Writer<B> {
 
     /// Applies a batch in one transaction. If that fails for one of them, each in one of its own, so that only the
     /// culprit fails.
-    fn apply(&mut self, mut batch: Vec<Box<Operation>>, bodies: &mut VecDeque<TransactJob>) {
+    fn apply(&mut self, mut batch: Vec<Operation>, bodies: &mut VecDeque<TransactJob>) {
         match self.attempt(&mut batch, bodies) {
             Ok(()) => batch.into_iter().for_each(|operation| operation.answer(None)),
             Err(Failed::Operation(error)) if batch.len() > 1 => {
@@ -128,7 +128,7 @@ impl<B: Backend> Writer<B> {
     ///
     /// What was answered last is asked for the next thing while this batch is applied: the next commands have come when it
     /// is done, and need not wait for a commit of their own.
-    fn attempt(&mut self, batch: &mut Vec<Box<Operation>>, bodies: &mut VecDeque<TransactJob>) -> Result<(), Failed> {
+    fn attempt(&mut self, batch: &mut Vec<Operation>, bodies: &mut VecDeque<TransactJob>) -> Result<(), Failed> {
         let mut effects = Effects::default();
         self.backend.begin().map_err(Failed::Transaction)?;
         let mut applied = 0;
@@ -143,7 +143,7 @@ impl<B: Backend> Writer<B> {
         self.commit(batch.len(), &effects).map_err(Failed::Transaction)
     }
 
-    fn attempt_one(&mut self, operation: &mut Box<Operation>) -> Result<(), Failed> {
+    fn attempt_one(&mut self, operation: &mut Operation) -> Result<(), Failed> {
         let mut effects = Effects::default();
         self.backend.begin().map_err(Failed::Transaction)?;
         self.run_all(std::slice::from_mut(operation), &mut effects)?;
@@ -152,7 +152,7 @@ impl<B: Backend> Writer<B> {
 
     /// Runs operations in the open transaction, and undoes it after an error. The time is read when they have come: a
     /// start that is due at once would otherwise not be due yet for the claim that follows it.
-    fn run_all(&mut self, operations: &mut [Box<Operation>], effects: &mut Effects) -> Result<(), Failed> {
+    fn run_all(&mut self, operations: &mut [Operation], effects: &mut Effects) -> Result<(), Failed> {
         let (rules, now) = (self.options.rules, self.options.clock.now());
         let mut tx = Tx { backend: &mut self.backend, rules, now, effects };
         let done = operations.iter_mut().try_for_each(|operation| operation.run(&mut tx));
@@ -280,11 +280,11 @@ impl<B: Backend> Writer<B> {
 }
 
 /// Tells bodies from commands, and leaves out whom nobody waits for.
-fn sort_out(work: Vec<Work>, batch: &mut Vec<Box<Operation>>, bodies: &mut VecDeque<TransactJob>) {
+fn sort_out(work: Vec<Work>, batch: &mut Vec<Operation>, bodies: &mut VecDeque<TransactJob>) {
     for work in work {
         match work {
             Work::Operation(operation) if operation.is_abandoned() => {}
-            Work::Operation(operation) => batch.push(operation),
+            Work::Operation(operation) => batch.push(*operation),
             Work::Transact(job) => bodies.push_back(job),
         }
     }

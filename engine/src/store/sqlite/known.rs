@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use hydra_protocol::{Epoch, Execution, Step, StepNo, StepState};
+use hydra_protocol::{Epoch, Execution, Status, Step, StepNo, StepState};
 
 use crate::store::ExecutionKey;
 
@@ -85,9 +85,6 @@ impl Known {
 
     /// An execution's row was read to be claimed. Before its first lease it has no steps.
     pub fn read(&mut self, key: ExecutionKey, execution: &Execution) {
-        if execution.is_ended() {
-            return;
-        }
         if self.executions.len() >= EXECUTIONS_MAX {
             self.executions.clear();
         }
@@ -104,12 +101,15 @@ impl Known {
         }
     }
 
-    /// Its row was written. One that has ended is of no interest any more.
+    /// Its row was written. One that is driven no more is let go: whoever claims it again reads it then.
     pub fn wrote(&mut self, key: ExecutionKey, execution: &Execution) {
-        if execution.is_ended() {
-            self.executions.remove(&key);
-        } else if let Some(rows) = self.executions.get_mut(&key) {
-            rows.execution = *execution;
+        match execution.status {
+            Status::Leased { .. } => {
+                if let Some(rows) = self.executions.get_mut(&key) {
+                    rows.execution = *execution;
+                }
+            }
+            Status::Ready { .. } | Status::Ended(_) => drop(self.executions.remove(&key)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Two connections to one file: what one knows, the other changes.
 
-use hydra_protocol::{Command, Ending, Kind, Rejection, Reply, Settlement, Span, StepNo, Time};
+use hydra_protocol::{Command, Ending, Kind, Rejection, Release, Reply, Settlement, Span, StepNo, Time};
 
 use super::Known;
 use crate::store::apply::Tx;
@@ -154,12 +154,17 @@ fn only_what_was_committed_is_known_on() {
 }
 
 #[test]
-fn an_execution_that_has_ended_is_let_go() {
-    let mut scene = scene();
-    scene.asked(settle(1)).unwrap();
+fn an_execution_that_is_driven_no_more_is_let_go() {
     let epoch = hydra_protocol::Epoch(1);
-    scene.asked((0, Command::Finish { epoch, ending: Ending::Succeeded })).unwrap();
-    assert!(scene.a.known.executions.is_empty());
+    for last in
+        [Command::Finish { epoch, ending: Ending::Succeeded }, Command::Release { epoch, release: Release::Shutdown }]
+    {
+        let mut scene = scene();
+        scene.asked(settle(1)).unwrap();
+        assert_eq!(scene.a.known.executions.len(), 1);
+        scene.asked((0, last)).unwrap();
+        assert!(scene.a.known.executions.is_empty());
+    }
 }
 
 #[test]
