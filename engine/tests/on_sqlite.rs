@@ -8,6 +8,8 @@ mod ends;
 mod faults;
 #[path = "engine/races.rs"]
 mod races;
+#[path = "engine/results.rs"]
+mod results;
 #[path = "engine/steps.rs"]
 mod steps;
 #[path = "engine/timers.rs"]

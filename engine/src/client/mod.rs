@@ -1,6 +1,7 @@
 //! What an application does with executions: start, await, look, cancel, mend.
 
 mod error;
+mod recent;
 mod start;
 mod wait;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hydra_protocol::{Command, Ending, Outcome, Reply, Status, StepNo, Verdict};
+use recent::Recent;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -34,18 +36,20 @@ const ASK_FOR: Duration = Duration::from_secs(10);
 pub struct Client {
     store: Arc<dyn Store>,
     namespace: Arc<str>,
+    recent: Arc<Recent>,
 }
 
 impl Client {
     /// A client of the namespace `default`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Client { store, namespace: crate::DEFAULT_NAMESPACE.into() }
+        Client { store, namespace: crate::DEFAULT_NAMESPACE.into(), recent: Arc::default() }
     }
 
     /// A client of another namespace: executions there are others, even under the same id.
     pub fn namespace(mut self, namespace: &str) -> Result<Self, ClientError> {
         names::check(names::NAMESPACE, namespace)?;
         self.namespace = namespace.into();
+        self.recent = Arc::default();
         Ok(self)
     }
 

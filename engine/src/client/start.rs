@@ -80,8 +80,16 @@ impl<'a, I: Serialize> Start<'a, I> {
         };
         let payload = Payload { workflow: Some(self.workflow.to_owned()), value: Some(input), error: None };
         let request = CommandRequest { target: Target::Id(id.clone()), step: None, command, payload };
-        match self.client.ask(request).await?.decision {
-            Ok(Reply::Started) => Ok(Started::Now),
+        // Taken before: the execution may have ended before its start is answered.
+        let mark = self.client.store.ending_mark();
+        let answer = self.client.ask(request).await?;
+        match answer.decision {
+            Ok(Reply::Started) => {
+                if let (Some(key), Some(mark)) = (answer.key, mark) {
+                    self.client.recent.started(self.id, key, mark);
+                }
+                Ok(Started::Now)
+            }
             Ok(_) => Ok(Started::Before),
             Err(Rejection::Conflict) => Err(ClientError::Conflict(id)),
             Err(rejection) => Err(ClientError::Rejected { id, rejection }),

@@ -1,5 +1,6 @@
 //! Waiting for an execution to end: told of it where it ends through the same store, and looking at it else.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::{Client, ClientError};
@@ -19,11 +20,19 @@ pub enum Waited {
 impl Client {
     /// Waits until the execution has ended.
     ///
-    /// Where it ends through this client's store, its row is read once: with a thousand executions a second more looks at
-    /// each would cost as much as running it.
+    /// Where it ends through this client's store, its row is read once; where this client has just started it, not at
+    /// all: with a thousand executions a second more looks at each would cost as much as running it.
     pub(super) async fn wait(&self, id: &str) -> Result<Waited, ClientError> {
-        let mut watch: Option<EndingWatch> = None;
+        // Whatever ended it since it was made is told, or may have been and is looked at.
+        let mut watch: Option<EndingWatch> =
+            self.recent.take(id).map(|(key, mark)| self.store.watch_ending_since(key, mark));
         let mut told = false;
+        if let Some(watch) = &watch {
+            match listen(watch).await {
+                ControlFlow::Break(ended) => return Ok(Waited::Told(ended)),
+                ControlFlow::Continue(has_told) => told = has_told,
+            }
+        }
         loop {
             // Taken before the look, so that an end in between is not missed.
             let mark = self.store.ending_mark();
@@ -45,10 +54,9 @@ impl Client {
             }
             // In another process, the end is noticed at the next look.
             told = match &watch {
-                Some(watch) => match tokio::time::timeout(RESULT_POLL, watch.ended()).await {
-                    Ok(Some(ended)) => return Ok(Waited::Told(ended)),
-                    Ok(None) => true,
-                    Err(_) => false,
+                Some(watch) => match listen(watch).await {
+                    ControlFlow::Break(ended) => return Ok(Waited::Told(ended)),
+                    ControlFlow::Continue(has_told) => has_told,
                 },
                 None => {
                     tokio::time::sleep(RESULT_POLL).await;
@@ -64,5 +72,14 @@ impl Client {
             Some(mark) => (self.store.watch_ending_since(key, mark), false),
             None => (self.store.watch_ending(key), true),
         }
+    }
+}
+
+/// Waits for a while for what a watch tells: how it ended; or else whether it has told of an end whose row is to be read.
+async fn listen(watch: &EndingWatch) -> ControlFlow<Ended, bool> {
+    match tokio::time::timeout(RESULT_POLL, watch.ended()).await {
+        Ok(Some(ended)) => ControlFlow::Break(ended),
+        Ok(None) => ControlFlow::Continue(true),
+        Err(_) => ControlFlow::Continue(false),
     }
 }

@@ -126,7 +126,8 @@ impl<B: EngineRows> Tx<'_, B> {
         worker: Option<&str>,
         decided: Decided,
     ) -> Result<Answer, StoreError> {
-        let (answer, key) = self.write(request, worker, decided)?;
+        let (mut answer, key) = self.write(request, worker, decided)?;
+        answer.key = key.filter(|_| self.backend.names_at_once());
         if self.backend.keeps_journal() {
             self.backend.record(&journal::entry(request, key, self.now, answer.decision).encode())?;
         }
@@ -140,7 +141,7 @@ impl<B: EngineRows> Tx<'_, B> {
         worker: Option<&str>,
         decided: Decided,
     ) -> Result<(Answer, Option<ExecutionKey>), StoreError> {
-        let mut answer = Answer { decision: Ok(Reply::Started), value: None, error: None, now: self.now };
+        let mut answer = Answer { decision: Ok(Reply::Started), value: None, error: None, key: None, now: self.now };
         let commit = match decided.decision {
             Ok(commit) => commit,
             Err(rejection) => {

@@ -96,6 +96,12 @@ pub trait EngineRows {
     /// Writes down when that ended.
     fn end_lease(&mut self, key: ExecutionKey, epoch: Epoch, at: Time) -> Result<(), StoreError>;
 
+    /// Whether the key that [`EngineRows::insert_execution`] answers is the one that stays: not where the database gives it
+    /// later, when a whole batch is written.
+    fn names_at_once(&self) -> bool {
+        false
+    }
+
     /// Whether every decided command is to be recorded: see [`crate::conform`].
     fn keeps_journal(&self) -> bool {
         false

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hydra_protocol::Time;
 use tokio::time::Instant;
 
-/// Where a store reads the time, once per transaction. Nothing that is promised rests on its being right: a wrong
+/// Where a store reads the time, in each transaction. Nothing that is promised rests on its being right: a wrong
 /// clock makes timers early or late in the eyes of others, and leases long or short, and never lets two workers write.
 pub trait Clock: Send + Sync + 'static {
     /// Now.

@@ -5,7 +5,7 @@
 //!
 //! * what was answered is durable; what was not answered may or may not have happened ([`StoreError::Unknown`]), and
 //!   asking again is safe;
-//! * the clock is the store's, read once per transaction;
+//! * the clock is the store's, read in the transaction that decides;
 //! * a row that cannot be is an error that names it ([`StoreError::Corrupt`]), never a default.
 
 mod apply;

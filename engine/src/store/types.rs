@@ -75,6 +75,8 @@ pub struct Answer {
     pub value: Option<Vec<u8>>,
     /// The error on record beside it.
     pub error: Option<String>,
+    /// The execution that it is about, by the store's name; none where the store has no name for it yet, or not any more.
+    pub key: Option<ExecutionKey>,
     /// The store's clock in that transaction.
     pub now: Time,
 }

@@ -5,6 +5,7 @@ mod control;
 mod ends;
 mod faults;
 mod races;
+mod results;
 mod shop;
 mod steps;
 mod timers;

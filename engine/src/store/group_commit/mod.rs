@@ -30,9 +30,9 @@ const READERS: usize = 2;
 
 /// A store with one thread that writes.
 ///
-/// It takes whatever has queued up, applies it in one transaction, commits, and only then answers each: so many
-/// clients share the cost of one commit, and a single one waits for none but its own. With nothing to do it does
-/// nothing.
+/// It takes whatever has queued up, applies it in one transaction with what comes meanwhile, commits, and only then
+/// answers each: so many clients share the cost of one commit, and a single one waits for none but its own. With nothing
+/// to do it does nothing.
 ///
 /// Dropped, it takes no more requests, finishes those it has, and ends its threads. [`GroupCommit::close`] waits for
 /// that.

@@ -85,16 +85,10 @@ impl<B: Backend> Writer<B> {
             };
             metrics::gauge!("hydra_store_queue_length").set(self.queue.len() as f64);
             let mut batch = Vec::with_capacity(work.len());
-            for work in work {
-                match work {
-                    Work::Operation(operation) => batch.push(*operation),
-                    Work::Transact(job) => bodies.push_back(job),
-                }
-            }
+            sort_out(work, &mut batch, &mut bodies);
             // Commands first, in a commit of their own: none waits for somebody else's body.
-            batch.retain(|operation| !operation.is_abandoned());
             if !batch.is_empty() {
-                self.apply(batch);
+                self.apply(batch, &mut bodies);
             }
             if !bodies.is_empty() {
                 self.run_bodies(&mut bodies);
@@ -104,15 +98,15 @@ impl<B: Backend> Writer<B> {
 
     /// Applies a batch in one transaction. If that fails for one of them, each in one of its own, so that only the
     /// culprit fails.
-    fn apply(&mut self, mut batch: Vec<Operation>) {
-        match self.attempt(&mut batch) {
+    fn apply(&mut self, mut batch: Vec<Operation>, bodies: &mut VecDeque<TransactJob>) {
+        match self.attempt(&mut batch, bodies) {
             Ok(()) => batch.into_iter().for_each(|operation| operation.answer(None)),
             Err(Failed::Operation(error)) if batch.len() > 1 => {
                 tracing::warn!(%error, commands = batch.len(), "a batch failed; its commands are applied one by one");
                 let mut broken = None;
                 for mut operation in batch {
                     let failure = broken.clone().map_or_else(
-                        || match self.attempt(std::slice::from_mut(&mut operation)) {
+                        || match self.attempt_one(&mut operation) {
                             Ok(()) => None,
                             Err(Failed::Operation(error)) => Some(error),
                             // The lock is not to be had: the others would wait for it one after the other.
@@ -130,17 +124,42 @@ impl<B: Backend> Writer<B> {
         }
     }
 
-    fn attempt(&mut self, batch: &mut [Operation]) -> Result<(), Failed> {
+    /// Applies a batch, and what has come meanwhile, and commits it.
+    ///
+    /// What was answered last is asked for the next thing while this batch is applied: the next commands have come when it
+    /// is done, and need not wait for a commit of their own.
+    fn attempt(&mut self, batch: &mut Vec<Operation>, bodies: &mut VecDeque<TransactJob>) -> Result<(), Failed> {
         let mut effects = Effects::default();
         self.backend.begin().map_err(Failed::Transaction)?;
-        let (rules, now) = (self.options.rules, self.options.clock.now());
-        let mut tx = Tx { backend: &mut self.backend, rules, now, effects: &mut effects };
-        let applied = batch.iter_mut().try_for_each(|operation| operation.run(&mut tx));
-        if let Err(error) = applied {
-            self.backend.rollback();
-            return Err(Failed::Operation(error));
+        let mut applied = 0;
+        while applied < batch.len() {
+            self.run_all(&mut batch[applied..], &mut effects)?;
+            applied = batch.len();
+            let room = self.options.batch_commands_max.saturating_sub(applied);
+            if room > 0 && bodies.is_empty() {
+                sort_out(self.queue.take(room, false).unwrap_or_default(), batch, bodies);
+            }
         }
         self.commit(batch.len(), &effects).map_err(Failed::Transaction)
+    }
+
+    fn attempt_one(&mut self, operation: &mut Operation) -> Result<(), Failed> {
+        let mut effects = Effects::default();
+        self.backend.begin().map_err(Failed::Transaction)?;
+        self.run_all(std::slice::from_mut(operation), &mut effects)?;
+        self.commit(1, &effects).map_err(Failed::Transaction)
+    }
+
+    /// Runs operations in the open transaction, and undoes it after an error. The time is read when they have come: a
+    /// start that is due at once would otherwise not be due yet for the claim that follows it.
+    fn run_all(&mut self, operations: &mut [Operation], effects: &mut Effects) -> Result<(), Failed> {
+        let (rules, now) = (self.options.rules, self.options.clock.now());
+        let mut tx = Tx { backend: &mut self.backend, rules, now, effects };
+        let done = operations.iter_mut().try_for_each(|operation| operation.run(&mut tx));
+        done.map_err(|error| {
+            self.backend.rollback();
+            Failed::Operation(error)
+        })
     }
 
     fn commit(&mut self, commands: usize, effects: &Effects) -> Result<(), StoreError> {
@@ -256,6 +275,17 @@ impl<B: Backend> Writer<B> {
                 }
             }
             None => tx.backend.rollback_to().map(|()| None),
+        }
+    }
+}
+
+/// Tells bodies from commands, and leaves out whom nobody waits for.
+fn sort_out(work: Vec<Work>, batch: &mut Vec<Operation>, bodies: &mut VecDeque<TransactJob>) {
+    for work in work {
+        match work {
+            Work::Operation(operation) if operation.is_abandoned() => {}
+            Work::Operation(operation) => batch.push(*operation),
+            Work::Transact(job) => bodies.push_back(job),
         }
     }
 }

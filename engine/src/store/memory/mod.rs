@@ -218,6 +218,10 @@ impl EngineRows for MemoryBackend {
         Ok(())
     }
 
+    fn names_at_once(&self) -> bool {
+        true
+    }
+
     fn keeps_journal(&self) -> bool {
         self.tables.journal().is_some()
     }

@@ -1,6 +1,8 @@
 //! Rows in an SQLite file.
 
 mod journal;
+mod known;
+mod load;
 mod open;
 mod reads;
 mod rows;
@@ -8,6 +10,7 @@ mod schema;
 mod statements;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod write;
 
 pub use journal::SqliteEvidence;
@@ -15,6 +18,8 @@ pub use open::{SqliteOptions, Synchronous};
 pub use reads::SqliteReader;
 
 use std::path::PathBuf;
+
+use known::Known;
 
 use super::user_sql::UserSql;
 use super::{GroupCommit, StoreError, StoreOptions};
@@ -35,4 +40,5 @@ pub struct SqliteBackend {
     options: SqliteOptions,
     /// Whether each decided command is recorded.
     journal: bool,
+    known: Known,
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::known::Known;
 use super::{SqliteBackend, SqliteReader, SqliteStore, journal, schema};
 use crate::store::user_sql::UserSql;
 use crate::store::{GroupCommit, StoreError, StoreOptions, sql_error};
@@ -79,7 +80,7 @@ impl SqliteOptions {
         }
         schema::migrate(&mut connection, &path)?;
         let journal = journal::open(&mut connection, self.journal)?;
-        Ok(SqliteBackend { sql: UserSql::guard(connection)?, options: self.clone(), journal })
+        Ok(SqliteBackend { sql: UserSql::guard(connection)?, options: self.clone(), journal, known: Known::default() })
     }
 
     fn connect(&self) -> Result<Connection, StoreError> {

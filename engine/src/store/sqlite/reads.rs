@@ -19,9 +19,12 @@ impl Reads for SqliteReader {
     }
 
     fn views(&mut self, ids: &[&ExecutionId]) -> Vec<Result<Option<ExecutionView>, StoreError>> {
-        // One snapshot for all of them: beginning one costs several locks on the file, more than the reading.
+        // One snapshot for all of them: beginning one costs several locks on the file, more than the reading. A statement
+        // alone has one of its own.
         let all = |connection: &Connection| ids.iter().map(|id| view(connection, id)).collect();
-        if let Ok(snapshot) = self.0.transaction() {
+        if ids.len() > 1
+            && let Ok(snapshot) = self.0.transaction()
+        {
             return all(&snapshot);
         }
         all(&self.0)

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hydra_protocol::{Span, StepNo, Time};
 
-use super::write::{DUE, JOURNAL, OVERDUE};
+use super::transaction::{DUE, OVERDUE};
+use super::write::JOURNAL;
 use super::{SqliteBackend, SqliteOptions};
 use crate::store::backend::{Backend, EngineRows};
 use crate::store::signals::Effects;

@@ -1,54 +1,29 @@
-//! The connection that writes.
-
-use std::time::Instant;
+//! The rows of the engine, on the connection that writes.
 
 use hydra_protocol::{Epoch, Execution, RawStep, Step, StepNo, Time, decode};
-use rusqlite::types::ValueRef;
-use rusqlite::{ErrorCode, Row, params};
+use rusqlite::params;
 
+use super::SqliteBackend;
 use super::rows::{self, execution_columns, ms, step_columns};
-use super::{SqliteBackend, SqliteReader};
 use crate::store::backend::{
-    Aged, Backend, Candidate, Checkpoint, DueSource, EngineRows, ExecutionUpdate, Field, Identity, NewExecution,
-    NewStep, StepUpdate, WithStep,
+    Checkpoint, EngineRows, ExecutionUpdate, Field, Identity, NewExecution, NewStep, StepUpdate, WithStep,
 };
-use crate::store::{ExecutionId, ExecutionKey, JournalStep, StoreError, Target, Value, sql_error};
+use crate::store::{ExecutionId, ExecutionKey, JournalStep, StoreError, Target, sql_error};
 
 /// All steps of an execution with their checkpoints: what a replay of however many reads.
 pub(super) const JOURNAL: &str =
     concat!("SELECT ", step_columns!(), ", name, output, error FROM hydra_steps WHERE execution = ?1 ORDER BY step");
 
-/// What is due of one workflow.
-pub(super) const DUE: &str = "SELECT due_at, seq FROM hydra_executions \
-     WHERE namespace = ?1 AND workflow = ?2 AND due_at <= ?3 AND (due_at, seq) > (?4, ?5) ORDER BY due_at, seq LIMIT ?6";
-
-/// What is past its deadline.
-pub(super) const OVERDUE: &str = "SELECT deadline, seq FROM hydra_executions \
-     WHERE namespace = ?1 AND due_at IS NOT NULL AND deadline <= ?2 AND (deadline, seq) > (?3, ?4) \
-     ORDER BY deadline, seq LIMIT ?5";
-
 impl EngineRows for SqliteBackend {
     fn find(&mut self, target: &Target) -> Result<Option<(ExecutionKey, Execution)>, StoreError> {
-        let read = |row: &Row<'_>| {
-            let key = ExecutionKey(row.get(rows::EXECUTION_COLUMNS).map_err(sql_error::of)?);
-            Ok((key, rows::execution(key, row, 0)?))
-        };
-        match target {
-            Target::Key(key) => self.first(
-                concat!("SELECT ", execution_columns!(), ", seq FROM hydra_executions WHERE seq = ?1"),
-                [key.0],
-                read,
-            ),
-            Target::Id(id) => self.first(
-                concat!(
-                    "SELECT ",
-                    execution_columns!(),
-                    ", seq FROM hydra_executions WHERE namespace = ?1 AND id = ?2"
-                ),
-                params![id.namespace, id.id],
-                read,
-            ),
+        if let Target::Key(key) = target
+            && let Some(row) = self.known.execution(*key)
+        {
+            let known = Some((*key, row));
+            debug_assert_eq!(self.load(target).as_ref(), Ok(&known), "what is known is not what is there");
+            return Ok(known);
         }
+        self.load(target)
     }
 
     fn find_step(&mut self, key: ExecutionKey, owner: &Execution, no: StepNo) -> Result<Option<Step>, StoreError> {
@@ -60,30 +35,17 @@ impl EngineRows for SqliteBackend {
     }
 
     fn find_with_step(&mut self, target: &Target, no: StepNo) -> Result<Option<WithStep>, StoreError> {
-        let Target::Key(key) = target else {
+        let Target::Key(key) = *target else {
             let Some((key, row)) = self.find(target)? else { return Ok(None) };
             let step = self.find_step(key, &row, no)?;
             return Ok(Some(WithStep { key, row, step }));
         };
-        // One statement instead of two: this is read for every begin and every settle.
-        self.first(
-            concat!(
-                "SELECT ",
-                execution_columns!("e"),
-                ", ",
-                step_columns!("s"),
-                " FROM hydra_executions e LEFT JOIN hydra_steps s ON s.execution = e.seq AND s.step = ?2 WHERE e.seq = ?1"
-            ),
-            params![key.0, no.0],
-            |found| {
-                let (row, at) = (rows::execution(*key, found, 0)?, rows::EXECUTION_COLUMNS);
-                let step = match found.get_ref(at).map_err(sql_error::of)? {
-                    ValueRef::Null => None,
-                    _ => Some(rows::step(*key, &row, found, at)?.1),
-                };
-                Ok(WithStep { key: *key, row, step })
-            },
-        )
+        if let Some((row, step)) = self.known.with_step(key, no) {
+            let known = Some(WithStep { key, row, step });
+            debug_assert_eq!(self.load_with_step(key, no).as_ref(), Ok(&known), "what is known is not what is there");
+            return Ok(known);
+        }
+        self.load_with_step(key, no)
     }
 
     fn find_settled(
@@ -100,15 +62,11 @@ impl EngineRows for SqliteBackend {
     }
 
     fn open_steps(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<(StepNo, Step)>, StoreError> {
-        self.all(
-            concat!(
-                "SELECT ",
-                step_columns!(),
-                " FROM hydra_steps WHERE execution = ?1 AND state IN ('running', 'waiting', 'sleeping') ORDER BY step"
-            ),
-            [key.0],
-            |row| rows::step(key, owner, row, 0),
-        )
+        if let Some(open) = self.known.open_steps(key) {
+            debug_assert_eq!(self.load_open(key, owner).as_ref(), Ok(&open), "what is known is not what is there");
+            return Ok(open);
+        }
+        self.load_open(key, owner)
     }
 
     fn same_input(&mut self, key: ExecutionKey, workflow: &str, input: &[u8]) -> Result<bool, StoreError> {
@@ -151,11 +109,15 @@ impl EngineRows for SqliteBackend {
                 read().map_err(|error| rows::column(rows::execution_name(key), error))
             },
         )?;
-        identity.ok_or_else(|| no_payload(key))
+        let identity = identity.ok_or_else(|| no_payload(key))?;
+        self.known.read(key, &identity.row);
+        Ok(identity)
     }
 
     fn journal(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<JournalStep>, StoreError> {
-        self.all(JOURNAL, [key.0], |row| rows::journal_step(key, owner, row))
+        let steps = self.all(JOURNAL, [key.0], |row| rows::journal_step(key, owner, row))?;
+        self.known.read_steps(key, steps.iter().map(|step| (step.no, step.row)));
+        Ok(steps)
     }
 
     fn insert_execution(&mut self, new: NewExecution<'_>) -> Result<ExecutionKey, StoreError> {
@@ -192,6 +154,8 @@ impl EngineRows for SqliteBackend {
 
     fn update_execution(&mut self, update: ExecutionUpdate<'_>) -> Result<(), StoreError> {
         let ExecutionUpdate { key, before, row, worker, ended_at, result } = update;
+        // Here and below, before the write: when a write fails the transaction is undone, and all is forgotten.
+        self.known.wrote(key, row);
         let (was, raw) = (decode::raw_execution(before), decode::raw_execution(row));
         let name = || format!("{} at epoch {}", rows::execution_name(key), before.epoch.0);
         if (was.status, was.due_at, was.deadline) == (raw.status, raw.due_at, raw.deadline) && worker.is_none() {
@@ -235,6 +199,7 @@ impl EngineRows for SqliteBackend {
     }
 
     fn insert_step(&mut self, new: NewStep<'_>) -> Result<(), StoreError> {
+        self.known.wrote_step(new.key, new.no, new.row);
         let raw = decode::raw_step(new.row);
         self.write_one(
             "INSERT INTO hydra_steps (execution, step, name, kind, epoch, attempt, attempts_max, state, due_at, ord, \
@@ -259,6 +224,7 @@ impl EngineRows for SqliteBackend {
     }
 
     fn update_step(&mut self, update: StepUpdate<'_>) -> Result<(), StoreError> {
+        self.known.wrote_step(update.key, update.no, update.row);
         let (was, raw) = (decode::raw_step(update.before), decode::raw_step(update.row));
         let (keep, error) = match update.error {
             Field::Keep => (true, None),
@@ -324,140 +290,16 @@ impl EngineRows for SqliteBackend {
         )
     }
 
+    fn names_at_once(&self) -> bool {
+        true
+    }
+
     fn keeps_journal(&self) -> bool {
         self.journal
     }
 
     fn record(&mut self, entry: &[u8]) -> Result<(), StoreError> {
         self.write_one("INSERT INTO hydra_journal (entry) VALUES (?1)", [entry], || "the journal".to_owned())
-    }
-}
-
-impl Backend for SqliteBackend {
-    type Reader = SqliteReader;
-
-    fn begin(&mut self) -> Result<(), StoreError> {
-        // Immediate: rows that are read now must not change before they are written. A deferred transaction would read
-        // a snapshot, and fail when it turns to writing after another process has.
-        self.sql.control("BEGIN IMMEDIATE")
-    }
-
-    fn commit(&mut self) -> Result<(), StoreError> {
-        let mut statement = self.sql.connection().prepare_cached("COMMIT").map_err(sql_error::of)?;
-        statement.execute([]).map(drop).map_err(|error| match error.sqlite_error_code() {
-            // Its last frames may have reached the log though the disk did not say so: a later recovery would find
-            // them there, unless another commit has overwritten them before.
-            Some(ErrorCode::SystemIoFailure) => StoreError::Unknown(error.to_string()),
-            _ => sql_error::of(error),
-        })
-    }
-
-    fn rollback(&mut self) {
-        self.sql.rollback();
-    }
-
-    fn in_transaction(&self) -> bool {
-        self.sql.in_transaction()
-    }
-
-    fn savepoint(&mut self) -> Result<(), StoreError> {
-        self.sql.control("SAVEPOINT body")
-    }
-
-    fn release(&mut self) -> Result<(), StoreError> {
-        self.sql.control("RELEASE body")
-    }
-
-    fn rollback_to(&mut self) -> Result<(), StoreError> {
-        self.sql.control("ROLLBACK TO body")?;
-        self.sql.control("RELEASE body")
-    }
-
-    fn due(
-        &mut self,
-        namespace: &str,
-        source: DueSource<'_>,
-        now: Time,
-        after: Option<Candidate>,
-        limit: usize,
-    ) -> Result<Vec<Candidate>, StoreError> {
-        let (from, from_key) = after.map_or((0, i64::MIN), |after| (ms(after.due_at), after.key.0));
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let read = |row: &Row<'_>| {
-            let read = || -> rusqlite::Result<_> {
-                Ok(Candidate { due_at: rows::time(row, 0)?, key: ExecutionKey(row.get(1)?) })
-            };
-            read().map_err(|error| rows::column("an entry of the index of due times".into(), error))
-        };
-        match source {
-            DueSource::Workflow(workflow) => {
-                self.all(DUE, params![namespace, workflow, ms(now), from, from_key, limit], read)
-            }
-            DueSource::Overdue => self.all(OVERDUE, params![namespace, ms(now), from, from_key, limit], read),
-        }
-    }
-
-    fn next_due(&mut self, namespace: &str, workflow: &str, after: Option<Time>) -> Result<Option<Time>, StoreError> {
-        self.first(
-            "SELECT due_at FROM hydra_executions WHERE namespace = ?1 AND workflow = ?2 AND due_at > ?3 \
-             ORDER BY due_at LIMIT 1",
-            params![namespace, workflow, after.map_or(-1, ms)],
-            |row| rows::time(row, 0).map_err(sql_error::of),
-        )
-    }
-
-    fn aged(&mut self, after: Option<ExecutionKey>, limit: usize) -> Result<Vec<Aged>, StoreError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.all(
-            concat!(
-                "SELECT ",
-                execution_columns!(),
-                ", seq, namespace, started_at, ended_at FROM hydra_executions \
-                 WHERE seq > ?1 AND seq < (SELECT max(seq) FROM hydra_executions) ORDER BY seq LIMIT ?2"
-            ),
-            params![after.map_or(i64::MIN, |after| after.0), limit],
-            |found| {
-                let at = rows::EXECUTION_COLUMNS;
-                let key = ExecutionKey(found.get(at).map_err(sql_error::of)?);
-                let read = || -> rusqlite::Result<_> {
-                    Ok((found.get(at + 1)?, rows::time(found, at + 2)?, rows::optional_time(found, at + 3)?))
-                };
-                let read = read().map_err(|error| rows::column(rows::execution_name(key), error));
-                let row = rows::execution(key, found, 0);
-                Ok(match read {
-                    Ok((namespace, started_at, ended_at)) => Aged { key, namespace, row, started_at, ended_at },
-                    Err(error) => {
-                        let (namespace, started_at) = (String::new(), Time::default());
-                        Aged { key, namespace, row: Err(error), started_at, ended_at: None }
-                    }
-                })
-            },
-        )
-    }
-
-    fn delete_execution(&mut self, key: ExecutionKey, row: &Execution) -> Result<(), StoreError> {
-        // What belongs to it goes with it: the foreign keys say so.
-        self.write_one(
-            "DELETE FROM hydra_executions WHERE seq = ?1 AND epoch = ?2 AND due_at IS NULL",
-            params![key.0, row.epoch.0],
-            || rows::execution_name(key),
-        )
-    }
-
-    fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.sql.set_deadline(deadline);
-    }
-
-    fn execute(&mut self, sql: &str, params: &[Value]) -> Result<u64, StoreError> {
-        self.sql.execute(sql, params)
-    }
-
-    fn query(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
-        self.sql.query(sql, params)
-    }
-
-    fn reader(&mut self) -> Result<Option<SqliteReader>, StoreError> {
-        self.open_reader().map(Some)
     }
 }
 
