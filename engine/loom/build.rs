@@ -61,6 +61,13 @@ const PLANTED: &[(&str, &str, &str, &str)] = &[
         "match self.lock().get_mut(key) {\n            Some(lease) if lease.clock.duty(now) != Duty::Stop => {",
         "if self.lock().get(key).is_none_or(|lease| lease.clock.duty(now) == Duty::Stop) {\n            return Poll::Ready(());\n        }\n        match self.lock().get_mut(key) {\n            None => Poll::Pending,\n            Some(lease) if lease.clock.duty(now) != Duty::Stop => {",
     ),
+    // A lease of an execution that the worker holds already leaves the older one as it is.
+    (
+        "held_keeps_the_older",
+        "worker/leases/held.rs",
+        "let gone: Vec<_> = older.iter().filter_map(|key| leases.remove(key)).collect();\n        leases.insert",
+        "let gone: Vec<Lease> = Vec::new();\n        leases.insert",
+    ),
     // An answer that comes after the drive is done takes the lease up again.
     (
         "held_renews_the_released",

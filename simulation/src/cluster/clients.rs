@@ -77,11 +77,16 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         if op == Op::Retry && self.random.percent(CARELESS_PERCENT) {
             self.resolve_anything(execution);
         }
-        let step = match op {
-            Op::Retry => self.store.last_settled(&self.programs, execution),
-            _ => None,
-        };
-        self.send(Asker::Client { call, op }, About { execution, step, other_input, value: 0 }, command, false);
+        self.send(Asker::Client { call, op }, About { execution, step: None, other_input, value: 0 }, command, false);
+    }
+
+    /// What a request is about, once it is in the store's transaction: a retry is about the step that settled last by
+    /// then, which need not be the one that had when the operator asked.
+    pub(crate) fn found_step(&self, about: About, command: Command) -> About {
+        match command {
+            Command::Retry { .. } => About { step: self.store.last_settled(&self.programs, about.execution), ..about },
+            _ => about,
+        }
     }
 
     /// A look at what the store holds: a read, which fails while the store is away.

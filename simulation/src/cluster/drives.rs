@@ -234,11 +234,12 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             step::Action::Nothing => {}
             step::Action::Ask(command) => self.send_step(index, slot, command, false),
             // An attempt was granted, and its race is over: no body runs, and the row stays open until the end.
-            step::Action::RunBody { .. } | step::Action::Transact(_)
-                if self.drives[index].slots[slot as usize].dropped =>
-            {
+            step::Action::RunBody { .. } if self.drives[index].slots[slot as usize].dropped => {
                 self.drives[index].slots[slot as usize].phase = step::Phase::Gone;
             }
+            // Asked even if its race is over (no body runs then either): (1) a transaction commits, and the answer takes
+            // long; (2) the step loses its race; (3) given up for lost, and not asked again, its place in the order of
+            // delivery stays empty, and all that settled later waits for ever.
             step::Action::Transact(command) => self.send_step(index, slot, command, true),
             step::Action::RunBody { attempt } => self.enter_body(index, slot, attempt),
             step::Action::Deliver { order, outcome } => {

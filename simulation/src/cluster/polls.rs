@@ -1,5 +1,6 @@
 //! Workers that look for work.
 
+use hydra_protocol::worker::drive;
 use hydra_protocol::worker::lease::Duty;
 use hydra_protocol::{Command, Protocol, Reply, Span};
 
@@ -118,6 +119,7 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             self.drives[drive].clock = clock;
             self.drives[drive].known = true;
             self.workers[worker as usize].drives += 1;
+            self.let_go_of_older(worker, drive);
             self.plan_duty(drive);
         }
         for at in 0..self.calls[call].granted.len() {
@@ -128,6 +130,22 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             }
         }
         taken
+    }
+
+    /// What the worker drives already, and has now been granted again, it stops.
+    ///
+    /// (1) A begins a charge, and the answer takes long; (2) the store's clock jumps past the lease's end; (3) A claims
+    /// the execution again, and settles the charge as crashed or runs it; (4) the answer to the first drive arrives, and
+    /// it runs a charge that is settled.
+    fn let_go_of_older(&mut self, worker: u8, drive: u32) {
+        let execution = self.drives[drive].execution;
+        for other in 0..self.drives.len() {
+            let there = &self.drives[other];
+            let is_older = there.live && there.known && there.worker == worker && there.execution == execution;
+            if is_older && other != drive {
+                self.feed_drive(other, drive::Event::LeaseLost);
+            }
+        }
     }
 
     fn drives_already(&self, worker: u8, drive: u32) -> bool {

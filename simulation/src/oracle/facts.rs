@@ -1,6 +1,7 @@
 //! A history, indexed once for every checker.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use hydra_schedule::{Action, Fault, Name, StepName};
 
@@ -265,10 +266,24 @@ impl<'a> Execution<'a> {
         })
     }
 
+    /// The records of its claims, where they are seen.
+    fn claims(&self) -> impl Iterator<Item = usize> {
+        self.journal.iter().filter(|(_, journal)| matches!(journal, Journal::Claimed { .. })).map(|(index, _)| *index)
+    }
+
+    /// Whether its claims are seen.
+    pub fn shows_claims(&self) -> bool {
+        self.claims().next().is_some()
+    }
+
+    /// Whether `worker` is seen to claim it between two records.
+    pub fn claimed_by(&self, worker: &str, between: Range<usize>, records: &[Record]) -> bool {
+        self.claims().any(|index| between.contains(&index) && records[index].who == worker)
+    }
+
     /// Whether anybody claimed the execution between two records, or nothing is known of its claims.
     pub fn changed_hands(&self, from: usize, until: usize) -> bool {
-        let claims = || self.journal.iter().filter(|(_, journal)| matches!(journal, Journal::Claimed { .. }));
-        claims().next().is_none() || claims().any(|(index, _)| (from..until).contains(index))
+        !self.shows_claims() || self.claims().any(|index| (from..until).contains(&index))
     }
 
     /// Where the journal shows it, the record by which the attempt of a body was begun.
@@ -299,10 +314,9 @@ impl<'a> Execution<'a> {
     /// it, else a body.
     pub fn takeover(&self, worker: &str, after: usize, records: &[Record]) -> Option<usize> {
         let by_another = |index: &usize| *index > after && records[*index].who != worker;
-        let claims = || self.journal.iter().filter(|(_, journal)| matches!(journal, Journal::Claimed { .. }));
-        if claims().next().is_some() {
+        if self.shows_claims() {
             // A body entered by another may be a zombie's; only who claims takes over.
-            return claims().map(|(index, _)| *index).find(by_another);
+            return self.claims().find(by_another);
         }
         self.bodies.iter().map(|body| body.entered).find(by_another)
     }
@@ -335,6 +349,19 @@ impl<'a> Execution<'a> {
     /// The calls of one kind.
     pub fn calls_of(&self, op: Op) -> impl Iterator<Item = &Answered<'a>> {
         self.calls.iter().filter(move |call| call.call.op == op)
+    }
+
+    /// Whether an operator's retry may have opened it again between two records. One that was not answered may have at any
+    /// time after it was asked for: (1) a retry is sent, and takes long; (2) the execution fails; (3) the retry arrives.
+    pub fn reopened(&self, between: Range<usize>) -> bool {
+        self.calls_of(Op::Retry).any(|call| {
+            let over = match call.answer {
+                Some((_, answer)) if answer.phase == Phase::Failed => return false,
+                Some((index, answer)) if answer.phase == Phase::Ok => index,
+                _ => usize::MAX,
+            };
+            call.invoked < between.end && between.start < over
+        })
     }
 
     /// Whether anybody may have started it.

@@ -20,7 +20,7 @@ pub(super) struct Leases {
     lease: Span,
     /// The zero of this worker's own clock, which only measures leases.
     origin: Instant,
-    held: Held<(ExecutionKey, Epoch)>,
+    held: Held<ExecutionKey>,
     /// Rings when a lease is taken up.
     taken: Bell,
 }

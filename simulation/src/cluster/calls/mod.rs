@@ -266,7 +266,8 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
             return self.abort(index);
         }
         let call = &self.calls[index];
-        let (about, command) = (call.about, call.command);
+        let command = call.command;
+        let about = self.found_step(call.about, command);
         match call.asker {
             Asker::Poll { worker } => self.claim_some(index, worker),
             // Whoever has given up waiting for the transaction to open runs no body in it.

@@ -27,6 +27,8 @@ struct StepSeen {
     began_by: u32,
     /// The latest entry, and the worker inside.
     inside: Option<(u32, u8)>,
+    /// When it was entered the last time.
+    entered_ms: u64,
     /// The value that a body returned last.
     value: Option<u64>,
     failed: bool,
@@ -160,6 +162,7 @@ impl Watch {
                 None
             }
             Fact::Entered { step, body, other_input, .. } => {
+                self.steps[step as usize].entered_ms = at_ms;
                 self.entered(step, body, other_input, worker, programs, config)
             }
             Fact::Effect { step, key, applied, .. } => {
@@ -217,6 +220,13 @@ impl Watch {
                 let excused_ms = felt_ms.saturating_add(config.lease_ms * TAKEOVER_LEASES_MAX);
                 strange_if!(seen.leased && at_ms > excused_ms, "a healthy worker was taken from");
                 strange_if!(seen.leased && felt_ms == 0, "a worker without a fault was taken from");
+                let robbed = seen.leased && {
+                    let steps = programs.programs[execution as usize].steps.clone();
+                    let inside = |there: &StepSeen| there.inside.is_some_and(|(_, inside)| inside == seen.owner);
+                    let steps = &self.steps[steps.start as usize..steps.end as usize];
+                    steps.iter().any(|there| inside(there) && there.entered_ms >= felt_ms)
+                };
+                strange_if!(robbed, "a worker was taken from that had felt nothing since its body began");
                 (seen.epoch, seen.claim, seen.owner, seen.leased) = (epoch, claim, worker, true);
                 seen.claimed = true;
                 seen.status = Some(Status::Running);

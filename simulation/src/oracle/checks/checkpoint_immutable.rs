@@ -5,7 +5,7 @@ use hydra_schedule::Property;
 use super::super::facts::Facts;
 use super::super::facts::{Body, Execution, Settled};
 use super::super::{Anomaly, Checked};
-use crate::history::{Journal, Op};
+use crate::history::Journal;
 
 const WHAT: (Property, Anomaly) = (Property::CheckpointImmutable, Anomaly::Duplicate);
 
@@ -17,8 +17,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 continue;
             };
             checked.case();
-            let reopened = execution.calls_of(Op::Retry).any(|call| call.invoked > settled.index);
-            if reopened {
+            if execution.reopened(settled.index..usize::MAX) {
                 continue;
             }
             let again = execution
@@ -51,11 +50,7 @@ fn is_zombie(facts: &Facts<'_>, execution: &Execution<'_>, body: &Body<'_>, sett
     let settled_by_itself = facts.who(settled.index) == body.worker;
     let was_there = execution.bodies.iter().any(|other| other.worker == body.worker && other.entered < settled.index)
         || execution.journal.iter().any(|(index, _)| *index < settled.index && facts.who(*index) == body.worker);
-    let claimed_again = execution.journal.iter().any(|(index, journal)| {
-        matches!(journal, Journal::Claimed { .. })
-            && (settled.index..body.entered).contains(index)
-            && facts.who(*index) == body.worker
-    });
+    let claimed_again = execution.claimed_by(body.worker, settled.index..body.entered, facts.records);
     let from_ms = facts.at_ms(settled.index).saturating_sub(facts.settings.lease_ms);
     !settled_by_itself
         && was_there

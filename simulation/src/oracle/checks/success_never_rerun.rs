@@ -5,7 +5,7 @@ use hydra_schedule::Property;
 use super::super::facts::{Body, Facts};
 use super::super::recovery::went_down_in;
 use super::super::{Anomaly, Checked};
-use crate::history::{Gave, Journal, Op};
+use crate::history::Gave;
 use crate::workload::StepKind;
 
 pub(super) fn check(facts: &Facts<'_>) -> Checked {
@@ -37,19 +37,20 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
                 continue;
             }
             checked.case();
-            let reopened = execution.calls_of(Op::Retry).any(|call| (left..until).contains(&call.invoked));
+            let reopened = execution.reopened(left..until);
             // A worker that was cut off, or whose clock is wrong, may not know that another has done it.
             let zombie = |again: &Body<'_>| {
                 let from_ms = facts.at_ms(left).saturating_sub(facts.settings.lease_ms);
-                let began = |body: &Body<'_>| body.worker == again.worker && body.entered < left;
-                let claimed = execution.journal.iter().any(|(index, journal)| {
-                    matches!(journal, Journal::Claimed { .. })
-                        && (left..again.entered).contains(index)
-                        && facts.who(*index) == again.worker
-                });
+                // Whoever claims the execution after that is told. Where claims are not seen, who enters another body
+                // has taken it over; where they are, it may go on with what it has, and knows as little as before.
+                let told = if execution.shows_claims() {
+                    execution.claimed_by(again.worker, success.entered..again.entered, facts.records)
+                } else {
+                    let began = |body: &&Body<'_>| body.worker == again.worker && body.entered < left;
+                    execution.bodies.iter().filter(began).any(|body| body.entered > success.entered)
+                };
                 again.worker != success.worker
-                    && !execution.bodies.iter().any(|body| began(body) && body.entered > success.entered)
-                    && !claimed
+                    && !told
                     && facts.health.cut_off(again.worker, from_ms, facts.at_ms(again.entered))
             };
             // An operator may open it again, but not by forgetting an effect that is known to have happened.
