@@ -8,8 +8,8 @@ use hydra_model::museum::{self, Kill, Limits, Mutant};
 use hydra_model::scopes::{ModelSpec, Scope};
 use hydra_model::story;
 use hydra_model::world::World;
-use hydra_schedule::{Name, Property, Schedule};
-use hydra_simulation::campaign::{BREAKS, replay};
+use hydra_schedule::{Name, Schedule};
+use hydra_simulation::campaign::{BREAKS, is_same, replay};
 
 /// A counterexample as the schedule that is printed of it.
 fn schedule(mutant: &'static Mutant, models: &[ModelSpec], kill: &Kill) -> Option<Schedule> {
@@ -18,13 +18,6 @@ fn schedule(mutant: &'static Mutant, models: &[ModelSpec], kill: &Kill) -> Optio
     let world = World::new(bounds, mutant.rules).ok()?;
     let told = story::retell(&world, kill.model, Some(mutant), kill.property, &kill.path, &kill.text);
     told.schedule.to_string().parse().ok()
-}
-
-/// Whether what fell is what the model says. A lack of progress has several names: what can never be finished, which no
-/// history shows, is seen as what stands still or does not end.
-fn same(fell: Property, told: Property) -> bool {
-    let seen_as_stuck = matches!(told, Property::CanComplete | Property::OrphansRecovered | Property::TimerNotLost);
-    fell == told || seen_as_stuck && matches!(fell, Property::NothingStuck | Property::Terminates)
 }
 
 fn main() -> std::io::Result<()> {
@@ -39,7 +32,7 @@ fn main() -> std::io::Result<()> {
         for kill in exhibit.kills.iter().filter(|kill| mutant.breaks.contains(&kill.property)) {
             let Some(mut schedule) = schedule(mutant, &models, kill) else { continue };
             let result = match replay(schedule.clone(), None) {
-                Ok(replayed) if replayed.findings.iter().any(|finding| same(finding.property, kill.property)) => {
+                Ok(replayed) if replayed.findings.iter().any(|finding| is_same(finding.property, kill.property)) => {
                     fell += 1;
                     if let (Some(folder), Ok(name)) = (&folder, Name::new(BREAKS)) {
                         schedule.settings.insert(name, kill.property.id().to_owned());

@@ -53,7 +53,8 @@ fn fixed<P: Protocol + ?Sized>(what: &str, rules: &P, faults: bool) {
             strange += 1;
             let history = cluster.history("reference", seed, &workload);
             let findings = oracle::findings(&history, &subjects::settings(&config));
-            assert!(findings.is_empty(), "seed {seed}: {findings:?}");
+            let case = || Case { seed, config: config.clone(), workload: workload.clone(), strikes: strikes.clone() };
+            assert!(findings.is_empty(), "{findings:?}\n{}", case().schedule("reference"));
         }
     }
     let took = started.elapsed();

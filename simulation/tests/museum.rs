@@ -1,6 +1,6 @@
 //! The museum against the simulator: every known-wrong engine is found out soon, and the right one never.
 
-use hydra_simulation::campaign::museum::{CPU_MAX, RUNS_MAX, search};
+use hydra_simulation::campaign::museum::{CPU_MAX, RUNS_MAX, search, visit};
 use hydra_simulation::subjects;
 
 #[test]
@@ -23,4 +23,16 @@ fn the_right_engine_is_not_found_out() {
     let (outcome, _) = search(&subjects::find("reference").unwrap());
     assert_eq!((outcome.runs, outcome.fell.len()), (RUNS_MAX, 0), "{:?}", outcome.first);
     assert_eq!(outcome.tally.missed(), [] as [String; 0], "goals that were never reached");
+}
+
+/// Stories that a shrinker which looks only at the size of a case leaves too long: which of two workers comes first, and
+/// what others do meanwhile, is no part of it.
+#[test]
+fn stories_are_about_as_short_as_the_models() {
+    for name in ["no-heartbeats", "epoch-never-raised", "at-most-once-runs-again"] {
+        let visit = visit(&subjects::find(name).unwrap());
+        let found = visit.found.as_ref().unwrap();
+        assert!(found.measure().is_some(), "{name}: the model knows a story of it");
+        assert!(visit.is_short(), "{name}: {found:?}");
+    }
 }

@@ -41,7 +41,7 @@ fn what_matters_stays_and_nothing_else() {
     let shrunk = shrink(&case(), 10_000, crash_then_long_pause);
     assert_eq!(shrunk.end, End::Minimal);
     let events: Vec<String> = shrunk.case.schedule.events.iter().map(Event::to_string).collect();
-    assert_eq!(events[0], "fault crash A on write#3");
+    assert_eq!(events[0], "fault crash A on write#1");
     assert!(events[1].starts_with("fault pause B 31250"), "{events:?}");
     assert_eq!(events.len(), 2);
     assert_eq!(shrunk.case.workload.programs.len(), 1);

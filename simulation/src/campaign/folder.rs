@@ -5,12 +5,12 @@ use std::{fs, io};
 
 use hydra_schedule::{Counterexample, Property, Schedule};
 
-use super::Case;
-use super::shortest::{Known, acts_of, acts_until};
+use super::shortest::{Known, acts_of, followed};
+use super::{Case, small};
 use crate::history::History;
 use crate::oracle::{self, Judgements};
 use crate::report::{self, Report};
-use crate::shrink::{self, End};
+use crate::shrink::End;
 use crate::subjects::{self, Entry};
 
 /// A broken property, with the case that shows it made as small as it gets.
@@ -38,6 +38,8 @@ pub struct Failure {
     judgements: Judgements,
     /// The shortest story of the same that the model checker knows, where it knows any.
     pub shortest: Option<Counterexample>,
+    /// Acts of that story when it is followed in the simulator, if the oracle sees the same fall there.
+    pub followed: Option<usize>,
 }
 
 /// The files of a failure's folder.
@@ -52,55 +54,48 @@ pub struct Files {
 impl Failure {
     /// Finds `property` again in `case` and makes the case small. None if the case does not show it.
     pub fn of(entry: &Entry, case: &Case, property: Property, command: &str) -> Option<Failure> {
+        let small = small::of(entry, case, property)?;
         let mut subject = entry.make();
-        let found = case.schedule(entry.name);
-        let mut falls = |candidate: &shrink::Case| {
-            let Ok(case) = Case::of_candidate(candidate) else { return false };
-            subject.run(case.run());
-            oracle::falls(&subject.history(&case.workload), &subjects::settings(&case.config), property)
-        };
-        let whole = shrink::Case { schedule: found.clone(), workload: case.workload.clone() };
-        let (tries_max, seeds) = (entry.tries_max(), entry.shrinks_under_seeds());
-        let mut shrunk = shrink::shrink_under_seeds(&whole, tries_max, seeds, &mut falls);
-        if let Some(smaller) = with_fewer_workers(&shrunk.case, &mut falls) {
-            shrunk = shrink::shrink_under_seeds(&smaller, tries_max, seeds, &mut falls);
-        }
         subject.run(case.run());
         let found_history = subject.history(&case.workload);
-        let small = Case::of_candidate(&shrunk.case).ok()?;
-        subject.run(small.run());
-        let history = subject.history(&small.workload);
-        let findings = oracle::findings(&history, &subjects::settings(&small.config));
-        let finding = findings.into_iter().find(|finding| finding.property == property)?;
-        let judgements = oracle::judge(&history, &subjects::contract(&small.config));
-        let acts = acts_until(&history, &finding);
-        let schedule = small.schedule(entry.name);
-        let told = report::Case::from_history(&history, &finding, schedule.clone(), command);
+        let judgements = oracle::judge(&small.history, &subjects::contract(&small.case.config));
+        let schedule = small.case.schedule(entry.name);
+        let told = report::Case::from_history(&small.history, &small.finding, schedule.clone(), command);
         Some(Failure {
             property,
             seed: case.seed,
-            found,
+            found: case.schedule(entry.name),
             shrunk: schedule,
-            end: shrunk.end,
-            history,
+            end: small.end,
+            history: small.history,
             found_history,
             told,
-            acts,
+            acts: small.acts,
             judgements,
             shortest: None,
+            followed: None,
         })
     }
 
     /// Adds the shortest story that the model checker knows of the same, and says so in the finding.
     pub fn compare(&mut self, known: &Known) {
         self.shortest = known.shortest(self.property);
+        self.followed = self.shortest.as_ref().and_then(followed);
         self.told.shortest = self.shortest.as_ref().map(|shortest| {
-            let least = acts_of(shortest);
-            match self.acts <= least {
-                true => format!("{} acts, as few as the model checker's ({least}).", self.acts),
-                false => format!(
-                    "the model checker needs {least} acts ({} here): `hydra check --mutant {}`.",
-                    self.acts, self.told.counterexample.subject
+            let (acts, least) = (self.acts, acts_of(shortest));
+            let mutant = &self.told.counterexample.subject;
+            match self.followed {
+                _ if acts <= least => format!("{acts} acts, as few as the model checker's ({least})."),
+                Some(followed) if acts <= followed => format!(
+                    "{acts} acts, as few as a history needs to show it: the model checker, which sees the rows, knows it \
+                     after {least}, and its schedule, followed here, shows it after {followed} (`shortest.schedule`)."
+                ),
+                Some(followed) => format!(
+                    "the model checker's schedule, followed here, shows the same after {followed} acts ({acts} in this \
+                     one): `shortest.schedule`, or `hydra check --mutant {mutant}`."
+                ),
+                None => format!(
+                    "the model checker needs {least} acts ({acts} here): `hydra check --mutant {mutant}`."
                 ),
             }
         });
@@ -120,16 +115,6 @@ impl Failure {
         let steps = self.history.header.workload.programs.iter().map(|program| program.steps().count()).sum();
         (self.shrunk.faults(), steps)
     }
-}
-
-/// The same with the fewest workers with which it still falls, if fewer do.
-fn with_fewer_workers(case: &shrink::Case, falls: &mut impl FnMut(&shrink::Case) -> bool) -> Option<shrink::Case> {
-    let workers = case.schedule.workers?;
-    (1..workers).find_map(|fewer| {
-        let mut smaller = case.clone();
-        smaller.schedule.workers = Some(fewer);
-        falls(&smaller).then_some(smaller)
-    })
 }
 
 /// Writes the folder of a failure under `out`. `commit` names the version of this program, if it is known.

@@ -7,6 +7,7 @@ mod judge;
 pub mod museum;
 mod script;
 mod shortest;
+mod small;
 mod summary;
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ pub use case::{BREAKS, Case, CaseError};
 pub use cpu::Cpu;
 pub use folder::{Failure, Files, keep};
 pub use judge::{ReplayError, Replayed, read, replay};
-pub use shortest::Known;
+pub use shortest::{Known, is_same};
 pub use summary::{Broken, FILE, Summary, SummaryError};
 
 /// Which seeds are run.
@@ -102,7 +103,7 @@ pub struct Outcome {
 /// Between two looks at the clock, runs.
 const BATCH: u64 = 64;
 /// So many cases of each property are remembered.
-const SEEDS_KEPT: usize = 8;
+const SEEDS_KEPT: usize = 24;
 /// The oracle's verdicts are added up over so many runs at most: each finding of them is kept in memory.
 const FINDINGS_MAX: usize = 1_000;
 

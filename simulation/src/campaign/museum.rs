@@ -5,10 +5,9 @@ use std::time::Duration;
 use hydra_schedule::Property;
 
 use super::cpu::Cpu;
-use super::shortest::{Known, acts_of, acts_until};
+use super::shortest::{Known, acts_of};
 use super::{Case, Failure, Outcome, Plan, Seeds, run};
-use crate::oracle;
-use crate::subjects::{self, Entry};
+use crate::subjects::Entry;
 
 /// The goal: within so many runs, or within so much time on the processor.
 pub const RUNS_MAX: u64 = 10_000;
@@ -41,8 +40,24 @@ pub struct Found {
     pub acts: usize,
     /// See `acts`.
     pub faults: usize,
-    /// The acts of the model's shortest story for the same property, where the model breaks it too, and its faults.
-    pub shortest: Option<(usize, usize)>,
+    /// Acts of the model's shortest story for the same property, where the model breaks it too.
+    pub shortest: Option<usize>,
+    /// Acts of that story followed in the simulator, where the oracle sees the same fall: the model sees in the rows what
+    /// a history has to be shown, by a body or by another claim.
+    pub followed: Option<usize>,
+}
+
+impl Found {
+    /// The acts that the story is measured by: those of the model's shortest, up to where the oracle sees it fall if it
+    /// does, for then both are counted by the same rule.
+    pub fn measure(&self) -> Option<usize> {
+        self.followed.or(self.shortest)
+    }
+}
+
+/// Whether a story of so many acts is short enough beside the shortest.
+pub fn is_short(acts: usize, shortest: usize) -> bool {
+    acts * 100 <= shortest * LONGER_MAX_PERCENT
 }
 
 impl Visit {
@@ -53,9 +68,7 @@ impl Visit {
 
     /// Whether the story is short enough, where there is a shortest to compare it with.
     pub fn is_short(&self) -> bool {
-        self.found.as_ref().is_none_or(|found| {
-            found.shortest.is_none_or(|(shortest, _)| found.acts * 100 <= shortest * LONGER_MAX_PERCENT)
-        })
+        self.found.as_ref().is_none_or(|found| found.measure().is_none_or(|shortest| is_short(found.acts, shortest)))
     }
 }
 
@@ -85,7 +98,7 @@ pub fn visit(entry: &Entry) -> Visit {
 }
 
 /// Of so many broken runs the shortest story is told.
-const CASES: u64 = 12;
+const CASES: u64 = 24;
 
 fn plan() -> Plan {
     Plan {
@@ -99,16 +112,16 @@ fn plan() -> Plan {
 }
 
 fn shortened(entry: &Entry, property: Property, seed: u64, known: Option<&Known>) -> Option<Found> {
-    let failure = Failure::of(entry, &Case::of_seed(seed, &[]), property, "")?;
-    let small = Case::of_schedule(&failure.shrunk).ok()?;
-    let findings = oracle::findings(&failure.history, &subjects::settings(&small.config));
-    let finding = findings.into_iter().find(|finding| finding.property == property)?;
-    let known = known.and_then(|known| known.shortest(property));
+    let mut failure = Failure::of(entry, &Case::of_seed(seed, &[]), property, "")?;
+    if let Some(known) = known {
+        failure.compare(known);
+    }
     Some(Found {
         property,
         seed,
-        acts: acts_until(&failure.history, &finding),
+        acts: failure.acts,
         faults: failure.shrunk.faults(),
-        shortest: known.map(|shortest| (acts_of(&shortest), shortest.schedule.faults())),
+        shortest: failure.shortest.as_ref().map(acts_of),
+        followed: failure.followed,
     })
 }

@@ -34,16 +34,24 @@ pub(crate) enum Event {
     End,
 }
 
+/// 32 bytes: two of them to a line of the processor's cache.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// Time in the high bits, sequence number in the low ones: one comparison, and no two are equal.
-    key: u128,
+    at_ms: u64,
+    /// The order of arrival; no two are equal.
+    sequence: u32,
     event: Event,
+}
+
+impl Entry {
+    fn key(&self) -> (u64, u32) {
+        (self.at_ms, self.sequence)
+    }
 }
 
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
+        self.key() == other.key()
     }
 }
 impl Eq for Entry {}
@@ -54,7 +62,7 @@ impl PartialOrd for Entry {
 }
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.key.cmp(&self.key)
+        other.key().cmp(&self.key())
     }
 }
 
@@ -62,7 +70,7 @@ impl Ord for Entry {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     heap: BinaryHeap<Entry>,
-    sequence: u64,
+    sequence: u32,
 }
 
 impl Queue {
@@ -73,24 +81,24 @@ impl Queue {
 
     pub(crate) fn push(&mut self, at_ms: u64, event: Event) {
         self.sequence += 1;
-        self.heap.push(Entry { key: (u128::from(at_ms) << 64) | u128::from(self.sequence), event });
+        self.heap.push(Entry { at_ms, sequence: self.sequence, event });
     }
 
     pub(crate) fn pop(&mut self) -> Option<(u64, Event)> {
-        self.heap.pop().map(|entry| ((entry.key >> 64) as u64, entry.event))
+        self.heap.pop().map(|entry| (entry.at_ms, entry.event))
     }
 
     /// The first event that `wanted` accepts, taken out of turn: for schedules that say what happens next.
     pub(crate) fn take(&mut self, mut wanted: impl FnMut(Event) -> bool) -> Option<(u64, Event)> {
-        let key = self.heap.iter().filter(|entry| wanted(entry.event)).map(|entry| entry.key).min()?;
+        let key = self.heap.iter().filter(|entry| wanted(entry.event)).map(Entry::key).min()?;
         let mut taken = None;
         self.heap.retain(|entry| {
-            if entry.key == key {
+            if entry.key() == key {
                 taken = Some(entry.event);
             }
-            entry.key != key
+            entry.key() != key
         });
-        taken.map(|event| ((key >> 64) as u64, event))
+        taken.map(|event| (key.0, event))
     }
 }
 

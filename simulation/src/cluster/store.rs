@@ -38,6 +38,8 @@ pub(crate) struct Done {
 pub(crate) struct Store {
     clock: Clock,
     pub(crate) executions: Vec<Option<Execution>>,
+    /// When each is due, by the store's clock in milliseconds; `u64::MAX` if it is not. Every poll asks all of them.
+    due_ms: Vec<u64>,
     /// Whether the execution was started with the other input.
     pub(crate) other_input: Vec<bool>,
     pub(crate) steps: Vec<StepRow>,
@@ -58,7 +60,7 @@ pub(crate) struct About {
 impl Default for Store {
     fn default() -> Self {
         let clock = Clock::starting_at(BEGINNING_MS);
-        Store { clock, executions: Vec::new(), other_input: Vec::new(), steps: Vec::new() }
+        Store { clock, executions: Vec::new(), due_ms: Vec::new(), other_input: Vec::new(), steps: Vec::new() }
     }
 }
 
@@ -67,6 +69,8 @@ impl Store {
         self.clock = Clock::starting_at(BEGINNING_MS);
         self.executions.clear();
         self.executions.resize(programs.programs.len(), None);
+        self.due_ms.clear();
+        self.due_ms.resize(programs.programs.len(), u64::MAX);
         self.other_input.clear();
         self.other_input.resize(programs.programs.len(), false);
         self.steps.clear();
@@ -151,6 +155,7 @@ impl Store {
                 self.other_input[about.execution as usize] = about.other_input;
             }
             self.executions[about.execution as usize] = Some(execution);
+            self.due_ms[about.execution as usize] = execution.due_at().map_or(u64::MAX, Time::as_millis);
         }
         if let (Some(write), Some(step)) = (commit.step, about.step) {
             let there = &mut self.steps[step as usize];
@@ -183,14 +188,13 @@ impl Store {
 
     /// When the first execution is due that has not ended, in milliseconds since the beginning.
     pub(crate) fn next_due_ms(&self) -> Option<u64> {
-        let due = self.executions.iter().filter_map(|execution| execution.as_ref()?.due_at());
-        due.min().map(|due| self.when_ms(due))
+        let due_ms = self.due_ms.iter().min().filter(|due_ms| **due_ms < u64::MAX);
+        due_ms.map(|due_ms| self.when_ms(Time::from_millis(*due_ms)))
     }
 
     /// Whether a query for due rows offers this one.
     pub(crate) fn is_due(&self, execution: u32, now_ms: u64) -> bool {
-        let due = self.executions[execution as usize].as_ref().and_then(Execution::due_at);
-        due.is_some_and(|due| due <= self.clock(now_ms))
+        self.due_ms[execution as usize] <= self.clock.shows_ms(now_ms)
     }
 
     /// The status as a client is told it.

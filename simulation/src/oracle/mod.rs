@@ -79,9 +79,14 @@ pub fn findings(history: &History, settings: &Settings) -> Vec<Finding> {
     checks::CHECKS.iter().flat_map(|check| (check.run)(&facts).findings).collect()
 }
 
-/// Whether the property falls in this history, promised or not: the predicate of a shrinker.
-pub fn falls(history: &History, settings: &Settings, property: Property) -> bool {
+/// The first contradiction that makes a property fall in this history, promised or not: what a shrinker asks for.
+pub fn first(history: &History, settings: &Settings, property: Property) -> Option<Finding> {
     let facts = Facts::new(history, settings);
-    let mut checks = checks::CHECKS.iter().filter(|check| check.property == property);
-    checks.any(|check| !(check.run)(&facts).findings.is_empty())
+    let checks = checks::CHECKS.iter().filter(|check| check.property == property);
+    checks.flat_map(|check| (check.run)(&facts).findings).min_by_key(|finding| (finding.second, finding.first))
+}
+
+/// Whether the property falls in this history, promised or not.
+pub fn falls(history: &History, settings: &Settings, property: Property) -> bool {
+    first(history, settings, property).is_some()
 }

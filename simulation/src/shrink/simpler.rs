@@ -1,6 +1,6 @@
 //! Simpler forms of one event and of one program. Each is strictly smaller than what it comes from.
 
-use hydra_schedule::{Action, ClientAct, Direction, Event, Fault, Name, Target, WorkerAct};
+use hydra_schedule::{Action, Boundary, ClientAct, Direction, Event, Fault, Name, Target, WorkerAct};
 
 use crate::workload::{Ends, Item, Program, Race, Sleep, Step, StepKind};
 
@@ -34,10 +34,14 @@ pub(super) fn execution(event: &Event) -> Option<&Name> {
     }
 }
 
+/// Numbers up to this are counted down one by one.
+const SMALL: u64 = 16;
+
 /// Numbers that are tried in place of one: small ones first, so that few tries suffice.
 fn smaller(value: u64) -> Vec<u64> {
-    let mut all = vec![0, value / 8, value / 2];
+    let mut all = vec![0, value / 8, value / 2, value.saturating_sub(1).min(SMALL)];
     all.retain(|candidate| *candidate < value);
+    all.sort_unstable();
     all.dedup();
     all
 }
@@ -45,9 +49,18 @@ fn smaller(value: u64) -> Vec<u64> {
 /// Simpler forms of an event, the simplest first.
 pub(super) fn events(event: &Event) -> Vec<Event> {
     let mut all = Vec::new();
+    // The sooner it comes, the less has happened before it.
+    let sooner = smaller(event.at_ms.unwrap_or(0)).into_iter();
+    all.extend(sooner.map(|at_ms| Event { at_ms: Some(at_ms), ..event.clone() }));
     let Action::Fault { fault, on } = &event.action else {
         return all;
     };
+    if let Some(boundary) = on {
+        for nth in smaller(u64::from(boundary.nth)).into_iter().filter(|nth| *nth > 0) {
+            let on = Some(Boundary { nth: nth as u32, ..boundary.clone() });
+            all.push(Event { action: Action::Fault { fault: fault.clone(), on }, ..event.clone() });
+        }
+    }
     let mut form = |fault: Fault| all.push(Event { action: Action::Fault { fault, on: on.clone() }, ..event.clone() });
     match fault {
         Fault::Pause { worker, for_ms } => {
@@ -203,9 +216,13 @@ fn steps(step: &Step) -> Vec<Step> {
     if step.kind != StepKind::Keyed {
         all.push(Step { kind: StepKind::Keyed, ..step.clone() });
     }
-    if let Some(attempts_max) = step.attempts_max.filter(|attempts_max| *attempts_max > 1) {
-        all.push(Step { attempts_max: Some(attempts_max - 1), ..step.clone() });
-    }
+    let attempts_max = step.attempts_max.map_or(0, u64::from);
+    all.extend(
+        smaller(attempts_max)
+            .into_iter()
+            .filter(|fewer| *fewer > 0)
+            .map(|fewer| Step { attempts_max: Some(fewer as u32), ..step.clone() }),
+    );
     all.extend(smaller(step.lasts_ms).into_iter().map(|lasts_ms| Step { lasts_ms, ..step.clone() }));
     all
 }

@@ -93,6 +93,17 @@ impl Default for Call {
 }
 
 impl Call {
+    /// A new request in the place of an old one, field by field: a whole one is large to move, and each has memory.
+    fn begin(&mut self, asker: Asker, about: About, command: Command, transact: bool) {
+        (self.asker, self.about, self.command, self.transact) = (asker, about, command, transact);
+        (self.worker, self.incarnation, self.claim, self.sent_at) = (0, 0, 0, Time::MAX);
+        (self.answer, self.answered_at, self.rolled_back) = (None, Time::MAX, None);
+        (self.body, self.ends, self.events) = (0, BodyEnd::Returns, 0);
+        (self.lose_reply, self.late_reply, self.told_lost) = (false, false, false);
+        (self.answered, self.given_up) = (false, false);
+        self.granted.clear();
+    }
+
     /// Whether a worker sent it.
     pub(crate) fn is_of_worker(&self) -> bool {
         !matches!(self.asker, Asker::Client { .. })
@@ -142,26 +153,19 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
     pub(crate) fn send(&mut self, asker: Asker, about: About, command: Command, transact: bool) {
         let sender = self.sender_of(asker);
         let index = self.calls.take();
-        let mut granted = std::mem::take(&mut self.calls[index].granted);
-        granted.clear();
-        let mut call = Call {
-            asker,
-            store_incarnation: self.store_incarnation,
-            about,
-            command,
-            transact,
-            sent_ms: self.now_ms,
-            granted,
-            ..Call::default()
-        };
+        let (now_ms, incarnation) = (self.now_ms, self.store_incarnation);
+        let call = &mut self.calls[index];
+        call.begin(asker, about, command, transact);
+        (call.sent_ms, call.store_incarnation) = (now_ms, incarnation);
         let mut lost = false;
         let mut twice = false;
         if let Some((worker, claim)) = sender {
             (call.worker, call.claim) = (worker, claim);
             call.incarnation = self.workers[worker as usize].incarnation;
-            call.sent_at = self.workers[worker as usize].clock(self.now_ms);
+            call.sent_at = self.workers[worker as usize].clock(now_ms);
             self.pass(worker, Place::Request);
             let there = &mut self.workers[worker as usize];
+            let call = &mut self.calls[index];
             lost = there.cut_out | Armed::fires(&mut there.armed.lose_request);
             call.lose_reply = Armed::fires(&mut there.armed.lose_reply);
             call.late_reply = Armed::fires(&mut there.armed.late_reply);
@@ -170,13 +174,13 @@ impl<P: Protocol + ?Sized> Cluster<'_, P> {
         }
         // The machine waits for this request from now on; that an earlier one is lost is nothing to it.
         self.requests += 1;
-        call.serial = self.requests;
+        let serial = self.requests;
+        self.calls[index].serial = serial;
         match asker {
-            Asker::Step { drive, slot, .. } => self.drives[drive].slots[slot as usize].awaits = call.serial,
-            Asker::Drive { drive, .. } => self.drives[drive].awaits = call.serial,
+            Asker::Step { drive, slot, .. } => self.drives[drive].slots[slot as usize].awaits = serial,
+            Asker::Drive { drive, .. } => self.drives[drive].awaits = serial,
             Asker::Client { .. } | Asker::Poll { .. } | Asker::Beat { .. } => {}
         }
-        self.calls[index] = call;
         if lost {
             self.lose(index);
             return;

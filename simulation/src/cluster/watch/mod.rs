@@ -13,6 +13,7 @@ use hydra_protocol::Kind;
 use super::config::Config;
 use super::note::{Fact, Gave, Note, Seen, Who};
 use super::program::Programs;
+use super::store::BEGINNING_MS;
 use super::strike::Strike;
 use crate::clock::Clock;
 use crate::history::{Op, Phase, Status};
@@ -78,7 +79,8 @@ pub struct Watch {
     steps: Vec<StepSeen>,
     executions: Vec<ExecutionSeen>,
     workers: Vec<WorkerSeen>,
-    /// The store's clock, by which due times are told, from zero.
+    /// The store's clock, by which due times are told. Not from zero: set back, it would stop there, and every due time
+    /// that it tells from then on would look too early.
     store: Clock,
     /// How far it was set back.
     back_ms: u64,
@@ -86,7 +88,7 @@ pub struct Watch {
 
 impl Default for Watch {
     fn default() -> Self {
-        let store = Clock::starting_at(0);
+        let store = Clock::starting_at(BEGINNING_MS);
         Watch { steps: Vec::new(), executions: Vec::new(), workers: Vec::new(), store, back_ms: 0 }
     }
 }
@@ -116,7 +118,7 @@ impl Watch {
         self.executions.resize(programs.programs.len(), ExecutionSeen::default());
         self.workers.clear();
         self.workers.resize(config.workers as usize, WorkerSeen::default());
-        (self.store, self.back_ms) = (Clock::starting_at(0), 0);
+        (self.store, self.back_ms) = (Clock::starting_at(BEGINNING_MS), 0);
         for note in notes {
             let strange = self.note(note, strikes, programs, config);
             if strange.is_some() {
@@ -254,6 +256,8 @@ impl Watch {
                 strange.or(self.written(programs.steps[step as usize].execution, claim, at_ms, programs, config))
             }
             Fact::Waits { step, due_ms, .. } => {
+                strange_if!(due_ms == 0, "due before the beginning");
+                let due_ms = BEGINNING_MS + due_ms;
                 let there = &mut self.steps[step as usize];
                 let wait_ms = due_ms.saturating_sub(shown_ms);
                 let backoff = config.backoff();
@@ -264,6 +268,8 @@ impl Watch {
                 None
             }
             Fact::TimerSet { step, due_ms, claim } => {
+                strange_if!(due_ms == 0, "due before the beginning");
+                let due_ms = BEGINNING_MS + due_ms;
                 let there = &mut self.steps[step as usize];
                 strange_if!(there.timer_due_ms.is_some(), "a timer was set twice");
                 let asked_ms = programs.steps[step as usize].lasts_ms;
