@@ -5,6 +5,7 @@
 #[expect(dead_code, reason = "only part of it is needed here")]
 mod harness;
 
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use hydra_engine::store::{
     ClaimRequest, CommandRequest, GroupCommit, HeartbeatRequest, ManualClock, MemoryBackend, SqliteOptions,
     SqliteStore, Store, StoreError, StoreOptions, Target,
 };
-use hydra_protocol::{Command, Ending, Kind, Protocol, Rejection, Reply, Settlement};
+use hydra_protocol::{Command, Ending, Epoch, Kind, Protocol, Rejection, Reply, Settlement, Status};
 use rusqlite::Connection;
 
 struct File {
@@ -191,6 +192,37 @@ async fn a_write_that_the_database_refuses_fails_alone() {
             Err(other) => panic!("{name}: {other}"),
         }
     }
+}
+
+/// (1) a claim writes the execution's row; (2) the page that its lease belongs on cannot be read; (3) passed over like a
+/// corrupt row, the execution would be committed as leased, to nobody.
+#[tokio::test]
+async fn a_page_that_cannot_be_read_undoes_what_was_written_before() {
+    let file = File::new();
+    let store = file.open().unwrap();
+    store.command(start("o-1")).await.unwrap().decision.unwrap();
+    store.close().await;
+    drop(store);
+    file.sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    let (page, bytes): (u32, u32) = Connection::open(&file.path)
+        .unwrap()
+        .query_row(
+            "SELECT rootpage, page_size FROM sqlite_schema, pragma_page_size WHERE name = 'hydra_leases'",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    let disk = std::fs::OpenOptions::new().write(true).open(&file.path).unwrap();
+    disk.write_all_at(&vec![0xff; bytes as usize], u64::from(page - 1) * u64::from(bytes)).unwrap();
+
+    let store = file.open().unwrap();
+    match store.claim(claim("w")).await {
+        Err(StoreError::Unreadable(why)) => assert!(why.contains("malformed"), "{why}"),
+        other => panic!("{other:?}"),
+    }
+    let view = store.execution(&id("o-1")).await.unwrap().unwrap();
+    assert!(matches!(view.row.status, Status::Ready { .. }) && view.row.epoch == Epoch(0), "{:?}", view.row);
+    assert_eq!(store.command(start("o-2")).await.unwrap().decision, Ok(Reply::Started), "what can be done is done");
 }
 
 #[tokio::test]

@@ -167,6 +167,14 @@ pub fn is_boundary(seen: &Seen) -> bool {
         && match seen.target {
             "net" => matches!(seen.call, "write" | "sendto" | "sendmsg" | "writev"),
             "path" => seen.path.contains("store.sqlite"),
-            _ => !matches!(seen.call, "read" | "readv" | "connect" | "fcntl"),
+            _ => !matches!(seen.call, "read" | "readv" | "pread64" | "connect" | "fcntl"),
         }
+}
+
+/// Whether the call reads the store's file or its log.
+pub fn reads_the_store(seen: &Seen) -> bool {
+    seen.moment == Moment::Before
+        && matches!(seen.call, "read" | "readv" | "pread64")
+        && matches!(seen.target, "db" | "wal")
+        && seen.path.contains("store.sqlite")
 }

@@ -22,6 +22,11 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+    /// The file itself cannot be read: it is malformed, or its disk answers with an error. SQLite calls both the same,
+    /// so only asking again can tell. Nothing was written, and whatever was begun has to be undone: it may have come
+    /// half-way through a command.
+    #[error("the database file cannot be read, and nothing was written: {0}")]
+    Unreadable(String),
     /// The file is not a store of this engine, or of a version that this one does not know.
     #[error("{0}")]
     NotAStore(String),

@@ -27,9 +27,12 @@ pub fn of(error: Error) -> StoreError {
         Some(ErrorCode::NotADatabase) => {
             StoreError::NotAStore(format!("this file is no SQLite database; give another path ({error})"))
         }
-        Some(ErrorCode::DatabaseCorrupt) => {
-            StoreError::Corrupt { row: "the database file".into(), what: format!("{error}; restore it from a backup") }
-        }
+        // No corrupt row, which leaves the transaction as it was: this may be the second write of a command, and the
+        // first would be committed without it.
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Unreadable(format!(
+            "it is malformed, or its disk fails; see the system's log and `PRAGMA integrity_check`: if the file is \
+             sound, ask again, and else restore it from a backup ({error})"
+        )),
         _ => StoreError::Refused(error.to_string()),
     }
 }

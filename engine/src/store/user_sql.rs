@@ -121,6 +121,11 @@ impl UserSql {
         let prepared = self.connection.prepare_cached(&format!("/* body */ {sql}"));
         let done = prepared.map_err(user_error).and_then(|mut statement| run(&mut statement));
         self.guarding.store(false, Ordering::Relaxed);
+        // SQLite leaves the transaction open after this one, with what the statement did before it failed: a row, say,
+        // without its entry in an index.
+        if matches!(done, Err(StoreError::Unreadable(_))) {
+            self.rollback();
+        }
         done
     }
 }

@@ -55,10 +55,11 @@ pub fn call_name(number: u64) -> Option<&'static str> {
 }
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-const CALLS: [(&str, u64); 18] = {
+const CALLS: [(&str, u64); 19] = {
     use nix::libc;
     [
         ("read", libc::SYS_read as u64),
+        ("pread64", libc::SYS_pread64 as u64),
         ("write", libc::SYS_write as u64),
         ("writev", libc::SYS_writev as u64),
         ("pwrite64", libc::SYS_pwrite64 as u64),

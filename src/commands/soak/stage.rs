@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hydra_engine::store::SqliteStore;
 use hydra_engine::{Client, ClientError, Worker};
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
 use super::load::{self, Access, Load};
@@ -109,7 +109,11 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(held_ms));
             other.execute_batch(rest)
         });
-        Ok(done.await??)
+        match done.await? {
+            // On a busy machine even ten seconds may not be enough to get the lock: there will be another time.
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(()),
+            done => Ok(done?),
+        }
     }
 
     /// Ends it in good order.

@@ -131,7 +131,7 @@ fn event(seen: &Seen, names: &mut BTreeSet<String>) -> Option<Event> {
         ("ftruncate", Moment::Before) => Some(Event::Truncated { name, length: usize::try_from(seen.length()).ok()? }),
         ("fsync" | "fdatasync", Moment::Before) => Some(Event::SyncBegins(name)),
         ("fsync" | "fdatasync", Moment::After(0)) => Some(Event::SyncEnds(name)),
-        ("open" | "openat" | "unlink" | "unlinkat" | "read" | "readv" | "fcntl", _) => None,
+        ("open" | "openat" | "unlink" | "unlinkat" | "read" | "readv" | "pread64" | "fcntl", _) => None,
         ("write" | "pwrite64" | "ftruncate", Moment::After(0..)) => None,
         (call, moment) => Some(Event::Unknown(format!("{call} of {name:?}, {moment:?}"))),
     }

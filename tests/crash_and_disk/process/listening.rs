@@ -15,6 +15,8 @@ use super::outside::{Note, Outside};
 pub struct Listening {
     pub store: Arc<dyn Store>,
     pub outside: Arc<Outside>,
+    /// Calls an execution that it could not read not there.
+    pub blind: bool,
 }
 
 impl Listening {
@@ -56,7 +58,8 @@ impl Store for Listening {
 
     fn execution(&self, id: &ExecutionId) -> BoxFuture<'_, Result<Option<ExecutionView>, StoreError>> {
         let id = id.clone();
-        self.listen("execution", async move { self.store.execution(&id).await }.boxed())
+        let asked = self.listen("execution", async move { self.store.execution(&id).await }.boxed());
+        if self.blind { asked.map(|found| Ok(found.ok().flatten())).boxed() } else { asked }
     }
 
     fn history(&self, key: ExecutionKey) -> BoxFuture<'_, Result<HistoryView, StoreError>> {

@@ -42,6 +42,8 @@ pub struct Plan {
     pub normal: bool,
     /// Rules of the museum to go by: what must be noticed.
     pub mutant: Option<String>,
+    /// A store that calls what it could not read not there: what must be noticed.
+    pub blind: bool,
     /// Between executions somebody checkpoints the log, and then the store is closed and opened again.
     pub housekeeping: bool,
 }
@@ -59,6 +61,7 @@ impl Plan {
             pace_ms: 0,
             normal: false,
             mutant: None,
+            blind: false,
             housekeeping: false,
         }
     }
@@ -127,7 +130,7 @@ async fn serve(plan: &Plan, outside: &Arc<Outside>, ids: &[String]) {
     while let Err(error) = sqlite.execute(&[tour::TABLE]).await {
         again("create a table", &error, outside).await;
     }
-    let store = Arc::new(Listening { store: sqlite.clone(), outside: outside.clone() });
+    let store = Arc::new(Listening { store: sqlite.clone(), outside: outside.clone(), blind: plan.blind });
     let (bodies, client) = (outside.clone(), Client::new(store.clone()));
     let pace = Duration::from_millis(plan.pace_ms);
     let worker = Worker::builder(store)
@@ -160,7 +163,13 @@ async fn see_to_its_end(plan: &Plan, client: &Client, outside: &Outside, id: &st
         }
     }
     outside.tell(Note::Started { id: id.to_owned() });
-    let view = client.ended(id).await.unwrap();
+    let view = loop {
+        match client.ended(id).await {
+            Ok(view) => break view,
+            Err(ClientError::Store(error)) => again("wait", &error, outside).await,
+            Err(error) => panic!("{error}"),
+        }
+    };
     let output = String::from_utf8(view.output.unwrap_or_default()).unwrap();
     outside.tell(Note::Ended { id: id.to_owned(), output });
 }

@@ -33,7 +33,8 @@ pub struct Trace {
     pub trigger: NextTrigger,
     /// Where the calls are counted.
     pub counts: Counts,
-    /// Sees every call that is counted, and those that make, remove or rename files, before and after it is done.
+    /// Sees every call that is counted, those that read files, and those that make, remove or rename them, before and
+    /// after it is done.
     pub watch: Option<Watch>,
 }
 
@@ -224,9 +225,9 @@ impl Tracer<'_> {
             return self.watched(tid, || Seen::of_path(tid));
         };
         let (target, link) = self.descriptors.target(tid, descriptor)?;
-        // Reading a file changes nothing outside; reading a connection takes an answer.
-        if matches!(call, "read" | "readv") && !matches!(target, "store" | "net") {
-            return None;
+        // Reading a file changes nothing outside, so it is no place; reading a connection takes an answer.
+        if matches!(call, "read" | "readv" | "pread64") && !matches!(target, "store" | "net") {
+            return self.watched(tid, || Seen::of_descriptor(tid, call, target));
         }
         let request = if call == "fcntl" {
             Some(request::lock(tid, second, third)?)
