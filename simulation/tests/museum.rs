@@ -1,7 +1,9 @@
 //! The museum against the simulator: every known-wrong engine is found out soon, and the right one never.
 
+use hydra_schedule::Property;
 use hydra_simulation::campaign::museum::{CPU_MAX, RUNS_MAX, search, visit};
-use hydra_simulation::subjects;
+use hydra_simulation::campaign::{Case, Failure};
+use hydra_simulation::{oracle, subjects};
 
 #[test]
 fn every_known_wrong_engine_is_found_within_the_goal() {
@@ -35,4 +37,19 @@ fn stories_are_about_as_short_as_the_models() {
         assert!(found.measure().is_some(), "{name}: the model knows a story of it");
         assert!(visit.is_short(), "{name}: {found:?}");
     }
+}
+
+/// Made small by what falls alone, this case ends with one worker, which lacks the workflow's code: nobody can do the
+/// work, and it stands still by any rules.
+#[test]
+fn what_falls_under_right_rules_too_is_no_story_of_a_defect() {
+    let entry = subjects::find("order-is-lost").unwrap();
+    let case = Case::of_seed(14, &[]);
+    let failure = Failure::of(&entry, &case, Property::NothingStuck, "").unwrap();
+    let small = Case::of_schedule(&failure.shrunk).unwrap();
+    let mut right = subjects::find("reference").unwrap().make();
+    right.run(small.run());
+    let settings = subjects::settings(&small.config);
+    assert!(!oracle::falls(&right.history(&small.workload), &settings, Property::NothingStuck), "{}", failure.shrunk);
+    assert!(failure.acts > 3, "a start is not all of it: {}", failure.shrunk);
 }

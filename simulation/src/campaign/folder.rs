@@ -85,7 +85,7 @@ impl Failure {
             let (acts, least) = (self.acts, acts_of(shortest));
             let mutant = &self.told.counterexample.subject;
             match self.followed {
-                _ if acts <= least => format!("{acts} acts, as few as the model checker's ({least})."),
+                _ if acts <= least => format!("{acts} acts, no more than the model checker's ({least})."),
                 Some(followed) if acts <= followed => format!(
                     "{acts} acts, as few as a history needs to show it: the model checker, which sees the rows, knows it \
                      after {least}, and its schedule, followed here, shows it after {followed} (`shortest.schedule`)."

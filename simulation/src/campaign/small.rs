@@ -33,7 +33,8 @@ const ROUNDS_MAX: u32 = 4;
 
 /// Makes `case` small, as long as `property` falls in it. None if it does not.
 pub(super) fn of(entry: &Entry, case: &Case, property: Property) -> Option<Small> {
-    let mut observer = Observer { subject: entry.make(), property };
+    let reference = entry.defect.and_then(|_| subjects::find("reference")).map(|reference| reference.make());
+    let mut observer = Observer { subject: entry.make(), reference, property };
     let (tries_max, seeds) = (entry.tries_max(), entry.shrinks_under_seeds());
     let whole = shrink::Case { schedule: case.schedule(entry.name), workload: case.workload.clone() };
     let mut shrunk = shrink::shrink_under_seeds(&whole, tries_max, seeds, |case| observer.acts(case).is_some());
@@ -112,6 +113,9 @@ fn with_one_cancelled(case: &shrink::Case) -> impl Iterator<Item = shrink::Case>
 /// Runs cases of a subject and sees whether a property falls.
 struct Observer {
     subject: Box<dyn Subject>,
+    /// For a subject that is known to be wrong: right rules, under which the property must not fall. (1) Of two workers
+    /// one lacks the workflow's code; (2) the other is cut; (3) nobody can do the work, and by any rules it stands still.
+    reference: Option<Box<dyn Subject>>,
     property: Property,
 }
 
@@ -120,8 +124,13 @@ impl Observer {
         let case = Case::of_candidate(candidate).ok()?;
         self.subject.run(case.run());
         let history = self.subject.history(&case.workload);
-        let finding = oracle::first(&history, &subjects::settings(&case.config), self.property)?;
-        Some((case, history, finding))
+        let settings = subjects::settings(&case.config);
+        let finding = oracle::first(&history, &settings, self.property)?;
+        let is_the_cases = self.reference.as_mut().is_some_and(|reference| {
+            reference.run(case.run());
+            oracle::falls(&reference.history(&case.workload), &settings, self.property)
+        });
+        (!is_the_cases).then_some((case, history, finding))
     }
 
     /// How many acts the property takes to fall; none if it does not.

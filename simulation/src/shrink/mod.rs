@@ -66,6 +66,7 @@ pub fn shrink_under_seeds(case: &Case, tries_max: u32, seeds: u64, falls: impl F
         let before = search.best.clone();
         search.cut_programs();
         search.cut_events();
+        search.cut_settings();
         search.simplify_programs();
         search.simplify_events();
         if search.tries >= search.tries_max {
@@ -126,6 +127,15 @@ impl<F: FnMut(&Case) -> bool> Search<F> {
     fn cut_events(&mut self) {
         let events = self.best.schedule.events.clone();
         ddmin::minimise(&events, |kept| self.take(self.with_events(kept.to_vec())));
+    }
+
+    /// A setting that is left out has its default.
+    fn cut_settings(&mut self) {
+        for name in self.best.schedule.settings.keys().cloned().collect::<Vec<_>>() {
+            let mut candidate = self.best.clone();
+            candidate.schedule.settings.remove(&name);
+            self.take(candidate);
+        }
     }
 
     /// A program goes with the events that name its execution, one at a time from the last.

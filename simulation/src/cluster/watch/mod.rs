@@ -256,7 +256,6 @@ impl Watch {
                 strange.or(self.written(programs.steps[step as usize].execution, claim, at_ms, programs, config))
             }
             Fact::Waits { step, due_ms, .. } => {
-                strange_if!(due_ms == 0, "due before the beginning");
                 let due_ms = BEGINNING_MS + due_ms;
                 let there = &mut self.steps[step as usize];
                 let wait_ms = due_ms.saturating_sub(shown_ms);
@@ -268,7 +267,6 @@ impl Watch {
                 None
             }
             Fact::TimerSet { step, due_ms, claim } => {
-                strange_if!(due_ms == 0, "due before the beginning");
                 let due_ms = BEGINNING_MS + due_ms;
                 let there = &mut self.steps[step as usize];
                 strange_if!(there.timer_due_ms.is_some(), "a timer was set twice");
