@@ -50,7 +50,7 @@ fn tests() -> Vec<Trial> {
         disk_full_or_failing::errors_are_typed_and_work_resumes,
         disk_full_or_failing::an_engine_known_to_be_wrong_is_found_out,
         disk_full_or_failing::what_cannot_be_read_is_asked_for_again,
-        disk_full_or_failing::engines_known_to_be_wrong_are_found_out_by_failing_reads,
+        disk_full_or_failing::a_blind_store_is_found_out_by_failing_reads,
     ]
 }
 

@@ -27,6 +27,7 @@ pub struct Beside {
     /// Whether a body that is open keeps the other connection from writing anything.
     body_excludes: bool,
     clock: ManualClock,
+    rules: Rules,
     turn: u32,
     _folder: Option<tempfile::TempDir>,
 }
@@ -67,16 +68,26 @@ impl Beside {
         databases: impl FnOnce(&ManualClock, &dyn Fn() -> StoreOptions) -> Vec<Box<dyn Store>>,
     ) -> Self {
         let clock = ManualClock::at(at(0));
-        let options = || StoreOptions { rules, clock: Arc::new(clock.clone()), ..StoreOptions::default() };
+        let options = || options(rules, &clock);
         Beside {
             model: Model::default(),
             memory: Inline::over(MemoryBackend::default(), options()),
             databases: databases(&clock, &options),
             body_excludes: false,
             clock: clock.clone(),
+            rules,
             turn: 0,
             _folder: None,
         }
+    }
+
+    /// All as at first. For a database that somebody has emptied: opening one takes longer than most of what is done
+    /// with it.
+    pub fn begin_again(&mut self) {
+        self.clock.set(at(0));
+        self.model = Model::default();
+        self.memory = Inline::over(MemoryBackend::default(), options(self.rules, &self.clock));
+        self.turn = 0;
     }
 
     /// The connection whose turn it is.
@@ -276,6 +287,10 @@ impl Beside {
         let step = step.map(|no| StepRef { no: StepNo(no), name: "step".into() });
         CommandRequest { target: Target::Id(id(&format!("e-{execution}"))), step, command, payload: Payload::default() }
     }
+}
+
+fn options(rules: Rules, clock: &ManualClock) -> StoreOptions {
+    StoreOptions { rules, clock: Arc::new(clock.clone()), ..StoreOptions::default() }
 }
 
 trait NowMs {

@@ -1,12 +1,15 @@
 //! The core over plain rows, the store in memory and an SQLite file, by two connections that take turns: answers and all
 //! rows are equal after every command.
 
+use std::cell::Cell;
 use std::path::PathBuf;
-use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
-use hydra_engine::store::{Rules, SqliteOptions};
+use hydra_engine::store::Rules;
 use hydra_protocol::{Backoff, Ending, Failure, Kind, Settlement, Span, Verdict};
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::differential::beside::Beside;
 use crate::differential::ops::{Op, What};
@@ -17,39 +20,60 @@ const OPS_MAX: usize = 60;
 
 /// Judges the stores under the rules in `HYDRA_SUBJECT`, beside a model that goes by the right ones.
 pub fn judge(bytes: &[u8]) -> Judged {
-    judge_rules(subject::rules(), bytes)
+    thread_local!(static KEPT: Cell<Option<Stores>> = const { Cell::new(None) });
+    // Not put back after a finding: whatever state that left.
+    let mut stores = KEPT.take().map_or_else(|| Stores::open(subject::rules()), Ok)?;
+    stores.judge(bytes)?;
+    KEPT.set(Some(stores));
+    Ok(())
 }
 
 /// Judges stores that go by these rules.
 pub fn judge_rules(rules: Rules, bytes: &[u8]) -> Judged {
-    let ops = ops(&mut Unstructured::new(bytes));
-    let folder = tempfile::tempdir_in(memory()).map_err(|error| error.to_string())?;
-    let path = folder.path().join("store.db");
-    std::fs::write(&path, &*EMPTY).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
-    let mut beside = Beside::sqlite_at(rules, &path);
-    runtime.map_err(|error| error.to_string())?.block_on(async {
-        for (index, op) in ops.iter().enumerate() {
-            let done = beside.apply(op).await;
-            done.map_err(|difference| format!("{difference}\nafter {:#?}", &ops[..=index]))?;
-        }
-        Ok(())
-    })
+    Stores::open(rules)?.judge(bytes)
 }
 
-/// A folder that no disk is behind, where there is one: thousands of files a second are made in it.
+/// The model and its stores, used again for the next input: opening a file by two connections, which then prepare every
+/// statement, takes many times longer than judging an input.
+struct Stores {
+    beside: Beside,
+    /// Empties the file: the engine has no words for that.
+    broom: Connection,
+    runtime: Runtime,
+    _folder: TempDir,
+}
+
+impl Stores {
+    fn open(rules: Rules) -> std::result::Result<Self, String> {
+        let folder = tempfile::tempdir_in(memory()).map_err(|error| error.to_string())?;
+        let path = folder.path().join("store.db");
+        let beside = Beside::sqlite_at(rules, &path);
+        let broom = Connection::open(&path).map_err(|error| error.to_string())?;
+        broom.pragma_update(None, "foreign_keys", "ON").map_err(|error| error.to_string())?;
+        let runtime = Builder::new_current_thread().enable_time().build().map_err(|error| error.to_string())?;
+        Ok(Stores { beside, broom, runtime, _folder: folder })
+    }
+
+    fn judge(&mut self, bytes: &[u8]) -> Judged {
+        // What belongs to an execution goes with it, and keys begin at 1 again.
+        self.broom.execute("DELETE FROM hydra_executions", []).map_err(|error| error.to_string())?;
+        self.beside.begin_again();
+        let ops = ops(&mut Unstructured::new(bytes));
+        self.runtime.block_on(async {
+            for (index, op) in ops.iter().enumerate() {
+                let done = self.beside.apply(op).await;
+                done.map_err(|difference| format!("{difference}\nafter {:#?}", &ops[..=index]))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A folder that no disk is behind, where there is one.
 pub(crate) fn memory() -> PathBuf {
     let shared = PathBuf::from("/dev/shm");
     if shared.is_dir() { shared } else { std::env::temp_dir() }
 }
-
-/// A store without executions, as a file: making one takes longer than judging an input.
-static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
-    let folder = tempfile::tempdir_in(memory()).expect("a folder");
-    let path = folder.path().join("store.db");
-    drop(SqliteOptions::at(&path).open_backend().expect("a new store"));
-    std::fs::read(&path).expect("the store")
-});
 
 fn ops(bytes: &mut Unstructured<'_>) -> Vec<Op> {
     let mut ops = vec![

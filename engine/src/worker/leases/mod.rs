@@ -1,6 +1,8 @@
 //! All leases of a worker: one heartbeat for all of them, and the word to stop when one is gone.
 
 mod held;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use std::future::poll_fn;
 use std::sync::Arc;
