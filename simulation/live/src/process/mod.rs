@@ -25,6 +25,8 @@ use nix::unistd::Pid;
 pub use output::{FLOOD_MAX_BYTES, Line, Output};
 use trace::Trace;
 
+use crate::strain;
+
 /// How a process is started.
 #[derive(Debug, Clone, Default)]
 pub struct Program {
@@ -101,6 +103,7 @@ impl Process {
         let (pid, (stdin, stdout, errors)) = started
             .map_err(|error| std::io::Error::new(error.kind(), format!("{name:?} cannot be started: {error}")))?;
         let output = Output::read(stdout, errors, stderr)?;
+        strain::watch(pid.as_raw());
         Ok(Process { shared, pid, keeper: Some(keeper), stdin, output })
     }
 
@@ -125,6 +128,7 @@ impl Process {
 
     /// Kills its group and waits until it is gone.
     pub fn kill(&mut self) {
+        strain::watch_no_more(self.pid.as_raw());
         self.signal(Signal::SIGKILL);
         self.shared.change(|state| state.resume = true);
         if let Some(keeper) = self.keeper.take() {

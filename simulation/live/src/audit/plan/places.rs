@@ -146,7 +146,7 @@ fn calls(adapter: &Adapter, counts: &BTreeMap<Site, u32>, quick: bool) -> Single
                 // What matters follows soon after a door: the 1st, 2nd, 4th, 8th ... and the last of a group.
                 let telling = nth.is_power_of_two() || nth == *count;
                 let late = if telling { nth.ilog2() } else { nth };
-                let turn = (!telling, !working, tier(fault, site), anchors.turn(site), late);
+                let turn = (!telling, !working, tier(fault, site), anchors.turn(site), !writes(site), late);
                 // Of one place, each fault in its turn.
                 runs.push(((turn, site, run.name.clone()), run));
             }
@@ -158,6 +158,12 @@ fn calls(adapter: &Adapter, counts: &BTreeMap<Site, u32>, quick: bool) -> Single
 
 fn asked(site: &Site) -> (&'static str, &'static str, Option<&str>) {
     (site.call, site.target, site.request.as_deref())
+}
+
+/// Whether it is known to change something, or to be about to: before what only asks.
+fn writes(site: &Site) -> bool {
+    let Some(request) = &site.request else { return !site.receives() };
+    ["insert", "update", "delete", "commit", "write"].iter().any(|verb| request.starts_with(verb))
 }
 
 struct Anchors {
