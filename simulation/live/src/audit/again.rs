@@ -55,7 +55,7 @@ pub(super) fn repeat(world: &World, until: Instant, progress: &Progress, audited
                 continue;
             }
             let fits = |times: u32| !world.is_stopping() && Instant::now() + run.took * times <= until;
-            let wanted = if hangs(run, property) { TIMED_REPEATS } else { 1 };
+            let wanted = if HANG_ON_TIME.contains(&property) { TIMED_REPEATS } else { 1 };
             let Some(times) = (1..=wanted).rev().find(|times| fits(*times)) else { continue };
             confirmed.extend(alone(world, run, times));
             progress.ran(&run.scenario.name, true);
@@ -185,4 +185,36 @@ pub(crate) fn shorter(world: &World, until: Instant, property: Property, scenari
 fn of_case(case: &Case, name: &str) -> Option<Scenario> {
     let schedule = Schedule { programs: case.workload.to_lines(), ..case.schedule.clone() };
     Scenario::of_schedule(name, &schedule).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::Adapter;
+
+    /// Started, and nothing ever came of it.
+    const STUCK: &str = r#"{"hydra_history":1,"subject":"tiny 1.0","workers":["A"],"workload":{"programs":[{"id":"W1","body":[{"step":{"id":"1","kind":"keyed","attempts_max":3}}]}]}}
+{"at_ms":0,"who":"A","what":"worker","up":true}
+{"at_ms":1,"who":"client","what":"call","call":1,"op":"start","execution":"W1","phase":"invoked"}
+{"at_ms":2,"who":"client","what":"call","call":1,"op":"start","execution":"W1","phase":"ok"}
+{"at_ms":999999,"who":"nemesis","what":"ended"}
+"#;
+
+    #[test]
+    fn what_hangs_on_time_and_was_not_seen_again_is_left_open() {
+        let adapter = Adapter::find(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tiny")).unwrap();
+        let history = History::read(STUCK.as_bytes()).unwrap();
+        let judgements = oracle::judge(&history, &adapter.contract);
+        let scenario = crate::audit::plan::counting(&adapter);
+        let (took, deaths) = (std::time::Duration::ZERO, Vec::new());
+        let mut run =
+            Judged { scenario, history, struck: 0, deaths, judgements, took, strained: false, repeated: None };
+        assert_eq!(fell(&run), BTreeSet::from([Property::NothingStuck]));
+        assert!(hangs(&run, Property::NothingStuck) && !hangs(&run, Property::RowsConsistent));
+        run.strained = true;
+        assert!(hangs(&run, Property::RowsConsistent));
+        leave_open(&mut run, Property::NothingStuck);
+        let verdict = &run.judgements.of(Property::NothingStuck).unwrap().verdict;
+        assert!(matches!(verdict, Verdict::NotTested { why } if why.starts_with("incomplete: ")), "{verdict:?}");
+    }
 }

@@ -148,11 +148,12 @@ fn all_runs(world: &World, options: &Options, started: Instant, progress: &Progr
     // First of all, alone: it shows whether the subject runs here at all, and which boundaries it has.
     let first = plan::counting(adapter);
     let began = Instant::now();
-    let counts = match scenario::run(world, &first) {
+    let counted = match scenario::run(world, &first) {
         Ok(outcome) => {
-            let counts = outcome.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let work = outcome.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let counted = plan::Counted { work, idle: outcome.idle.clone() };
             judged(&mut audited, adapter, (first, began.elapsed(), is_strained()), outcome);
-            counts
+            counted
         }
         Err(error) => {
             let why = format!("{error:#}");
@@ -160,12 +161,12 @@ fn all_runs(world: &World, options: &Options, started: Instant, progress: &Progr
                 return Err(error);
             }
             audited.no_calls = Some(why);
-            BTreeMap::new()
+            plan::Counted::default()
         }
     };
-    let lengths = Lengths::new(began.elapsed());
-    audited.calls = counts.iter().map(|(site, count)| (site.to_string(), *count)).collect();
-    let singles = plan::singles(adapter, &counts, options.quick);
+    let lengths = Lengths::new(began.elapsed(), options.jobs);
+    audited.calls = counted.work.iter().map(|(site, count)| (site.to_string(), *count)).collect();
+    let singles = plan::singles(adapter, &counted, options.quick);
     (audited.placements, audited.groups) = (singles.placements, singles.groups);
     let mut queue = plan::plain(adapter, options.quick);
     queue.extend(singles.runs.iter().cloned());

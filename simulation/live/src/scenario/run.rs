@@ -12,6 +12,7 @@ use hydra_simulation::workload::{Program, Workload};
 
 use super::strike::{Course, Stadium};
 use super::{Fault, Outcome, Scenario, Stage, Strike, World};
+use crate::boundary::Site;
 use crate::door::OpenDoor;
 use crate::observer::Observer;
 use crate::process::Process;
@@ -53,6 +54,8 @@ pub(super) struct Run<'a> {
     /// When a fault last struck or was over.
     pub(super) moved_ms: u64,
     pub(super) counts: Counts,
+    /// What an idle worker does, once it has been given work.
+    pub(super) idle: Option<BTreeMap<Site, u32>>,
     pub(super) statuses: BTreeMap<Name, Status>,
     /// How the end of each execution was first seen recorded.
     pub(super) stamps: BTreeMap<Name, String>,
@@ -106,6 +109,7 @@ pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
         healed_ms: None,
         moved_ms: 0,
         counts: Counts::default(),
+        idle: None,
         statuses: BTreeMap::new(),
         stamps: BTreeMap::new(),
         deaths: Vec::new(),
@@ -130,7 +134,8 @@ pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
     let struck = run.courses.iter().filter(|course| course.fired.load(Ordering::SeqCst)).count();
     let problems = run.observer.problems();
     run.client.close();
-    Ok(Outcome { history, struck, counts: run.counts, problems, cut, deaths: run.deaths })
+    let idle = run.idle.unwrap_or_default();
+    Ok(Outcome { history, struck, counts: run.counts, idle, problems, cut, deaths: run.deaths })
 }
 
 fn acts(workload: &Workload) -> Vec<ClientAct> {
