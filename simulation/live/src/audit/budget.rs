@@ -12,18 +12,16 @@ const LONGER_PERCENT: u32 = 125;
 
 /// How long runs took.
 pub(super) struct Lengths {
-    /// One without any fault, beside others.
+    /// One without any fault, and nobody beside it.
     plain: Duration,
     /// Those of one kind: how many, and how long together.
     taken: Mutex<BTreeMap<String, (u32, Duration)>>,
 }
 
 impl Lengths {
-    /// By a run without any fault that was made alone, for `jobs` of them side by side.
-    pub(super) fn new(alone: Duration, jobs: usize) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
-        let each = u32::try_from(jobs.div_ceil(processors)).unwrap_or(u32::MAX);
-        Lengths { plain: alone * each, taken: Mutex::default() }
+    /// By a run without any fault that was made alone.
+    pub(super) fn new(plain: Duration) -> Self {
+        Lengths { plain, taken: Mutex::default() }
     }
 
     /// Notes how long a run took.
@@ -85,7 +83,7 @@ mod tests {
         let runs = plan::singles(&adapter, &plan::Counted::default(), false).runs;
         let of = |fault| runs.iter().filter(move |run| run.strikes[0].fault == fault);
         let crash = of(Fault::Crash).next().unwrap();
-        let lengths = Lengths::new(Duration::from_secs(2), 1);
+        let lengths = Lengths::new(Duration::from_secs(2));
         // Two starts, and a lease of a second.
         assert_eq!(lengths.expected(crash, &adapter), Duration::from_secs(5));
         lengths.took(crash, Duration::from_secs(10));

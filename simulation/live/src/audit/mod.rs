@@ -164,12 +164,11 @@ fn all_runs(world: &World, options: &Options, started: Instant, progress: &Progr
             plan::Counted::default()
         }
     };
-    let lengths = Lengths::new(began.elapsed(), options.jobs);
+    let lengths = Lengths::new(began.elapsed());
     audited.calls = counted.work.iter().map(|(site, count)| (site.to_string(), *count)).collect();
     let singles = plan::singles(adapter, &counted, options.quick);
     (audited.placements, audited.groups) = (singles.placements, singles.groups);
-    let mut queue = plan::plain(adapter, options.quick);
-    queue.extend(singles.runs.iter().cloned());
+    let queue = plan::in_turns(plan::plain(adapter, options.quick), &singles.runs);
     let share = |percent| started + options.time * percent / 100;
     let runs = Runs { world, jobs: options.jobs.max(1), progress, lengths: &lengths };
 

@@ -60,6 +60,19 @@ fn mixed_line(supports: &Supports) -> Vec<Item> {
     body
 }
 
+/// All of both: one without a fault, then one at a door and one at a call, and so on. On a slow machine those without
+/// faults would otherwise be all that there is time for.
+pub fn in_turns(plain: Vec<Scenario>, singles: &[Scenario]) -> Vec<Scenario> {
+    let mut singles = singles.iter().cloned();
+    let mut runs = Vec::new();
+    for run in plain {
+        runs.push(run);
+        runs.extend(singles.by_ref().take(2));
+    }
+    runs.extend(singles);
+    runs
+}
+
 /// The run that counts the boundaries: one worker, one execution, no fault.
 pub fn counting(adapter: &Adapter) -> Scenario {
     let mut one = program(0, mixed_line(&adapter.supports));
