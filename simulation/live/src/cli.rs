@@ -29,7 +29,7 @@ const INCOMPLETE: u8 = 3;
 pub struct Audit {
     /// A folder with an adapter.toml, or the name of one under adapters/; NAME@VERSION for another of its versions.
     adapter: String,
-    /// Within three minutes: the first of each group of alike boundaries.
+    /// Within three minutes: the most telling boundaries first, as far as that goes.
     #[arg(long)]
     quick: bool,
     /// Where the report goes: DIR/NAME-VERSION/.
@@ -38,13 +38,13 @@ pub struct Audit {
     /// Runs side by side.
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     jobs: u16,
-    /// No new run after so many seconds [default: 110 with --quick, else 1380].
+    /// All is over within so many seconds; what is left then is told as not run [default: 165 with --quick, else 1740].
     #[arg(long, value_name = "SECONDS")]
     time: Option<u64>,
     /// What random schedules are drawn from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Random schedules for so many seconds, after the plan [default: none with --quick, else what time is left].
+    /// Random schedules for so many seconds more [default: none with --quick, else a part of the time].
     #[arg(long = "for", value_name = "SECONDS")]
     randomly: Option<u64>,
     /// Runs one schedule of an earlier audit again and says what fell.
@@ -88,7 +88,7 @@ impl Audit {
     fn audit(&self, folder: &Path, stop: Arc<AtomicBool>) -> anyhow::Result<u8> {
         let adapter = Subject::find(&self.adapter)?;
         install::install(&adapter, |step| eprintln!("installing {}: {step}", adapter.subject()))?;
-        let time = self.time.unwrap_or(if self.quick { 110 } else { 1_380 });
+        let time = self.time.unwrap_or(if self.quick { 165 } else { 1_740 });
         let options = Options {
             quick: self.quick,
             jobs: usize::from(self.jobs),

@@ -152,6 +152,8 @@ pub struct Client {
     /// How long an answer may take, and how many in a row did not come.
     answer_ms: u64,
     unanswered: u32,
+    /// No answer is waited for beyond this.
+    end: Option<Instant>,
 }
 
 /// A client that leaves so many asks in a row without an answer hangs.
@@ -159,8 +161,8 @@ const UNANSWERED_MAX: u32 = 3;
 
 impl Client {
     /// A client that has said that it is ready.
-    pub fn new(process: Process, line: String, answer_ms: u64) -> Self {
-        Client { process, asked: 0, line, answer_ms, unanswered: 0 }
+    pub fn new(process: Process, line: String, answer_ms: u64, end: Option<Instant>) -> Self {
+        Client { process, asked: 0, line, answer_ms, unanswered: 0, end }
     }
 
     /// Asks one thing. `Ok(None)` if no answer came in time.
@@ -182,6 +184,7 @@ impl Client {
         }
         let within = stretched(self.answer_ms);
         let until = Instant::now() + within;
+        let until = self.end.map_or(until, |end| until.min(end));
         loop {
             match self.process.output.next(until.saturating_duration_since(Instant::now())) {
                 None if self.unanswered + 1 < UNANSWERED_MAX => {

@@ -112,3 +112,17 @@ fn an_audit_that_is_killed_leaves_no_folder() {
     auditor.wait().unwrap();
     until("its folder is left", || folders(temporary.path()) == 0);
 }
+
+#[test]
+fn an_audit_is_over_within_its_time_and_counts_what_it_left() {
+    let (out, time) = (tempfile::tempdir().unwrap(), Duration::from_secs(30));
+    let mut auditor = auditor();
+    auditor.arg("audit").arg(tiny()).args(["--quick", "--time", "30", "--out"]).arg(out.path()).env("FENCED", "1");
+    let started = Instant::now();
+    let output = auditor.output().unwrap();
+    // Its processes are ended and its report is written after its time.
+    assert!(started.elapsed() < time + Duration::from_secs(15), "{:?}", started.elapsed());
+    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() != Some(1), "{said}");
+    assert!(said.contains("of the plan not begun for lack of time"), "{said}");
+}

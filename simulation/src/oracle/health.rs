@@ -142,6 +142,17 @@ impl<'a> Health<'a> {
         })
     }
 
+    /// The same, of faults that began after `since_ms`: until then the worker could act.
+    pub(super) fn cut_off_since(&self, worker: &str, since_ms: u64, from_ms: u64, until_ms: u64) -> bool {
+        self.strikes.iter().any(|strike| {
+            strike.ends_by != EndsBy::Restart
+                && strike.worker.is_none_or(|struck| struck == worker)
+                && strike.from_ms >= since_ms
+                && strike.from_ms <= until_ms
+                && strike.until_ms >= from_ms
+        })
+    }
+
     /// Whether anything was ever struck.
     pub(super) fn is_untouched(&self) -> bool {
         self.strikes.is_empty()

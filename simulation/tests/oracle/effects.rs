@@ -61,6 +61,18 @@ fn a_zombie_that_enters_after_another_settled_is_told_apart() {
 }
 
 #[test]
+fn a_zombie_whose_claim_nobody_could_see_is_told_apart() {
+    let story = |paused_ms: u64| {
+        let story = Story::of(TWO_KEYED).at(paused_ms);
+        let story = if paused_ms > 0 { story.fault("pause A 45000") } else { story };
+        story.at(40_000).runs("B", "1", "v1").enters_seeing("B", "2", &[("1", seen("v1"))]).at(50_000).enters("A", "1")
+    };
+    // It may have claimed it before it was paused, and entered no body of it yet.
+    story(100).keeps(CheckpointImmutable);
+    story(0).breaks(CheckpointImmutable, &["A entered the body of W1/1 again at 50,000 ms"]);
+}
+
+#[test]
 fn a_checkpoint_that_changes() {
     let story = |second: &str| {
         Story::of(KEYED).runs("A", "1", "v1").checkpoints("A", "1", seen("v1")).at(10).checkpoints(

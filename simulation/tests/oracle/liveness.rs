@@ -14,6 +14,9 @@ fn standing_still_for_ever() {
     let story = || Story::of(THREE).enters("A", "1").fault("crash A").at(1_000).healed();
     story().at(61_100).status(Status::Running).breaks(NothingStuck, &["W1 has not ended", "its last sign was at 0 ms"]);
     story().at(61_000).status(Status::Running).leaves_open(NothingStuck, "incomplete: W1 was quiet");
+    // Nor will it end; that need not be watched for as long as all its attempts could take.
+    story().at(61_100).status(Status::Running).breaks(Terminates, &["nothing works on it any more"]);
+    story().at(61_000).status(Status::Running).leaves_open(Terminates, "incomplete");
     story().at(40_000).runs("B", "1", "v1").status(Status::Succeeded).keeps(NothingStuck);
     // Without a healed phase no wait is long enough.
     let never_healed = Story::of(THREE).enters("A", "1").fault("crash A").at(9_000_000).status(Status::Running);

@@ -1,15 +1,17 @@
 //! An audit: every run of the plan as far as time goes, judged, told.
 
 mod again;
+mod budget;
 pub mod output;
 mod plan;
 mod progress;
+mod runs;
 pub mod table;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use hydra_simulation::history::History;
@@ -17,7 +19,10 @@ use hydra_simulation::oracle::{self, Judgements};
 
 use crate::adapter::Adapter;
 use crate::scenario::{self, Scenario, World};
+use crate::strain::is_strained;
+use budget::Lengths;
 use progress::Progress;
+use runs::Runs;
 
 /// How an audit is done.
 #[derive(Debug, Clone)]
@@ -26,17 +31,20 @@ pub struct Options {
     pub quick: bool,
     /// So many runs side by side.
     pub jobs: usize,
-    /// No new run of the plan after this time.
+    /// All is over within this time; what is under way then is cut.
     pub time: Duration,
     /// What random schedules are drawn from.
     pub seed: u64,
-    /// Random schedules for so long after the plan; if not given, a full audit draws them in what time is left.
+    /// Random schedules for so long besides; if not given, a full audit draws them in its own time.
     pub randomly: Option<Duration>,
 }
 
-/// Of the time of a full audit, so many percent are over when the single faults stop, and when the pairs stop.
-const SINGLES_PERCENT: u32 = 65;
-const PAIRS_PERCENT: u32 = 85;
+/// Of the time, so many percent are over when the single faults stop: the rest is for seeing the findings once more.
+const QUICK_SINGLES_PERCENT: u32 = 70;
+/// The same in a full audit, and when its pairs stop and its random schedules.
+const SINGLES_PERCENT: u32 = 50;
+const PAIRS_PERCENT: u32 = 66;
+const RANDOM_PERCENT: u32 = 80;
 
 /// One run that was judged.
 pub struct Judged {
@@ -50,6 +58,10 @@ pub struct Judged {
     pub deaths: Vec<String>,
     /// What the oracle says of it.
     pub judgements: Judgements,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether the machine kept it from running at its speed.
+    pub strained: bool,
     /// How often it was repeated alone, and how often the same fell again.
     pub repeated: Option<(u32, u32)>,
 }
@@ -72,8 +84,10 @@ pub struct Audited {
     pub random: (u64, u64),
     /// Of the runs with a fault, how many never reached its place.
     pub missed: u64,
-    /// Runs of the plan that there was no time for.
+    /// Runs of the plan that there was no time to begin.
     pub left: u64,
+    /// Runs that were cut when the time was over: they say nothing.
+    pub cut: u64,
     /// Why calls could not be counted.
     pub no_calls: Option<String>,
     /// Where calls were seen, and how many.
@@ -90,7 +104,8 @@ pub struct Audited {
 pub fn audit(adapter: Adapter, folder: &Path, options: &Options, stop: Arc<AtomicBool>) -> anyhow::Result<Audited> {
     let started = Instant::now();
     let progress = Progress::new(&adapter.subject());
-    let world = World::new(adapter, folder)?;
+    let mut world = World::new(adapter, folder)?;
+    world.until = Some(started + options.time + options.randomly.unwrap_or_default());
     let watched = Arc::new(world);
     let done = Arc::new(AtomicBool::new(false));
     let (over, world, until_done) = (stop.clone(), watched.clone(), done.clone());
@@ -123,6 +138,7 @@ fn all_runs(world: &World, options: &Options, started: Instant, progress: &Progr
         random: (0, 0),
         missed: 0,
         left: 0,
+        cut: 0,
         no_calls: None,
         calls: BTreeMap::new(),
         elapsed: Duration::ZERO,
@@ -131,11 +147,13 @@ fn all_runs(world: &World, options: &Options, started: Instant, progress: &Progr
     };
     // First of all, alone: it shows whether the subject runs here at all, and which boundaries it has.
     let first = plan::counting(adapter);
-    let counts = match scenario::run(world, &first) {
+    let began = Instant::now();
+    let counted = match scenario::run(world, &first) {
         Ok(outcome) => {
-            let counts = outcome.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            judged(&mut audited, adapter, first, outcome);
-            counts
+            let work = outcome.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let counted = plan::Counted { work, idle: outcome.idle.clone() };
+            judged(&mut audited, adapter, (first, began.elapsed(), is_strained()), outcome);
+            counted
         }
         Err(error) => {
             let why = format!("{error:#}");
@@ -143,49 +161,61 @@ fn all_runs(world: &World, options: &Options, started: Instant, progress: &Progr
                 return Err(error);
             }
             audited.no_calls = Some(why);
-            BTreeMap::new()
+            plan::Counted::default()
         }
     };
-    audited.calls = counts.iter().map(|(site, count)| (site.to_string(), *count)).collect();
-    let singles = plan::singles(adapter, &counts, options.quick);
+    let lengths = Lengths::new(began.elapsed());
+    audited.calls = counted.work.iter().map(|(site, count)| (site.to_string(), *count)).collect();
+    let singles = plan::singles(adapter, &counted, options.quick);
     (audited.placements, audited.groups) = (singles.placements, singles.groups);
-    let mut queue = plan::plain(adapter, options.quick);
-    queue.extend(singles.runs.iter().cloned());
-    let share = |percent| started + if options.quick { options.time } else { options.time * percent / 100 };
-    let runs = Runs { world, jobs: options.jobs.max(1), progress };
+    let queue = plan::in_turns(plan::plain(adapter, options.quick), &singles.runs);
+    let share = |percent| started + options.time * percent / 100;
+    let runs = Runs { world, jobs: options.jobs.max(1), progress, lengths: &lengths };
 
-    progress.phase("single faults", queue.len() as u64, share(SINGLES_PERCENT));
-    let count = queue.len();
+    let until = share(if options.quick { QUICK_SINGLES_PERCENT } else { SINGLES_PERCENT });
+    progress.phase("single faults", queue.len() as u64, until);
+    let planned = queue.len() as u64;
     let mut queue = queue.into_iter();
-    let ran = runs.side_by_side(|| queue.next(), share(SINGLES_PERCENT), &mut audited);
-    audited.left += (count - ran) as u64;
+    let made = runs.side_by_side(|| queue.next(), until, &mut audited);
+    audited.left = planned - made.whole - made.cut;
+    audited.cut = made.cut;
 
     if !options.quick {
         let pairs = plan::pairs(adapter, &singles.runs);
+        let until = share(PAIRS_PERCENT);
+        progress.phase("pairs of faults", pairs.len() as u64, until);
         audited.pairs.0 = pairs.len() as u64;
-        progress.phase("pairs of faults", pairs.len() as u64, share(PAIRS_PERCENT));
         let mut pairs = pairs.into_iter();
-        audited.pairs.1 = runs.side_by_side(|| pairs.next(), share(PAIRS_PERCENT), &mut audited) as u64;
+        let made = runs.side_by_side(|| pairs.next(), until, &mut audited);
+        audited.pairs.1 = made.whole;
+        audited.cut += made.cut;
     }
     let until = match options.randomly {
         Some(time) => Some(Instant::now() + time),
-        None => (!options.quick).then(|| started + options.time),
+        None => (!options.quick).then(|| share(RANDOM_PERCENT)),
     };
     if let Some(until) = until {
         progress.phase("random schedules", 0, until);
         let mut random = plan::Randomly::new(options.seed, &singles.runs);
-        audited.random = (runs.side_by_side(|| random.next(adapter), until, &mut audited) as u64, options.seed);
+        let made = runs.side_by_side(|| random.next(adapter), until, &mut audited);
+        audited.random = (made.whole, options.seed);
+        audited.cut += made.cut;
     }
-    // A fifth of the time again, so that a verdict is not left to an overloaded machine.
-    let until = Instant::now() + options.time / 5;
+    let until = world.until.unwrap_or(started + options.time);
     progress.phase("findings once more", 0, until);
-    again::repeat(world, until, &mut audited);
-    again::shorten(world, until + options.time / 10, &mut audited);
+    again::repeat(world, until, progress, &mut audited);
+    again::shorten(world, until, &lengths, &mut audited);
     progress.finish();
     Ok(audited)
 }
 
-fn judged(audited: &mut Audited, adapter: &Adapter, scenario: Scenario, outcome: scenario::Outcome) {
+/// Judges a run that took so long, on a machine that was strained or not.
+fn judged(
+    audited: &mut Audited,
+    adapter: &Adapter,
+    (scenario, took, strained): (Scenario, Duration, bool),
+    outcome: scenario::Outcome,
+) {
     for problem in outcome.problems {
         if !audited.problems.contains(&problem) {
             audited.problems.push(problem);
@@ -196,71 +226,7 @@ fn judged(audited: &mut Audited, adapter: &Adapter, scenario: Scenario, outcome:
     }
     let judgements = oracle::judge(&outcome.history, &adapter.contract);
     let (history, struck, deaths) = (outcome.history, outcome.struck, outcome.deaths);
-    audited.runs.push(Judged { scenario, history, struck, deaths, judgements, repeated: None });
-}
-
-/// Where runs are made.
-struct Runs<'a> {
-    world: &'a World,
-    jobs: usize,
-    progress: &'a Progress,
-}
-
-type Ran = (usize, Scenario, anyhow::Result<scenario::Outcome>);
-
-impl Runs<'_> {
-    /// Runs side by side, for most of a run is waiting; none begins after `until`. Answers how many were made.
-    fn side_by_side(
-        &self,
-        next: impl FnMut() -> Option<Scenario> + Send,
-        until: Instant,
-        audited: &mut Audited,
-    ) -> usize {
-        let queue = Mutex::new((0, next));
-        let take = || {
-            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-            let scenario = (queue.1)()?;
-            queue.0 += 1;
-            Some((queue.0, scenario))
-        };
-        let mut ran: Vec<Ran> = Vec::new();
-        std::thread::scope(|scope| {
-            let (send, receive) = mpsc::channel::<Ran>();
-            for _ in 0..self.jobs {
-                let (send, take) = (send.clone(), &take);
-                scope.spawn(move || {
-                    while Instant::now() < until && !self.world.is_stopping() {
-                        let Some((index, scenario)) = take() else { break };
-                        let outcome = scenario::run(self.world, &scenario);
-                        if send.send((index, scenario, outcome)).is_err() {
-                            break;
-                        }
-                    }
-                });
-            }
-            drop(send);
-            for (index, scenario, outcome) in receive {
-                let contract = &self.world.adapter.contract;
-                let found = outcome.as_ref().is_ok_and(|outcome| {
-                    let found = oracle::findings(&outcome.history, &contract.settings);
-                    found.iter().any(|finding| contract.promise(finding.property).is_some())
-                });
-                self.progress.ran(&scenario.name, found);
-                ran.push((index, scenario, outcome));
-            }
-        });
-        ran.sort_by_key(|(index, _, _)| *index);
-        let count = ran.len();
-        for (_, scenario, outcome) in ran {
-            match outcome {
-                // What was cut short by us has not been watched to its end.
-                Ok(outcome) if outcome.cut => audited.left += 1,
-                Ok(outcome) => judged(audited, &self.world.adapter, scenario, outcome),
-                Err(error) => audited.failed.push((scenario.name, format!("{error:#}"))),
-            }
-        }
-        count
-    }
+    audited.runs.push(Judged { scenario, history, struck, deaths, judgements, took, strained, repeated: None });
 }
 
 impl Audited {

@@ -56,8 +56,11 @@ fn report(audited: &Audited, options: &Options, folder: &Path) -> io::Result<Rep
             findings.extend(judgement.verdict.findings().first().map(|finding| (run, finding, promised)));
         }
     }
-    // Promises first; of one property, the shortest history.
-    findings.sort_by_key(|(run, finding, promised)| (!promised, finding.property, run.history.records.len()));
+    // Promises first; of one property, one that was seen again, and the shortest history.
+    findings.sort_by_key(|(run, finding, promised)| {
+        let again = run.repeated.is_some_and(|(times, seen)| times == seen);
+        (!promised, finding.property, !again, run.history.records.len())
+    });
     for (run, finding, promised) in findings {
         let seen = told.entry(finding.property).or_default();
         *seen += 1;
@@ -97,15 +100,25 @@ fn scope(audited: &Audited) -> String {
     let faults: Vec<String> = audited.struck().iter().map(|(word, count)| format!("{word} {count}")).collect();
     let faults = if faults.is_empty() { "none".to_owned() } else { faults.join(", ") };
     let broken_off = if audited.broken_off { " The audit was broken off before its end." } else { "" };
+    let runs = |count: u64| if count == 1 { "1 run".to_owned() } else { format!("{count} runs") };
+    let placed = audited.runs.iter().filter(|run| run.struck > 0).count() as u64;
+    let cut = match audited.cut {
+        0 => String::new(),
+        cut => format!(
+            " {} cut when the time was over and say nothing.",
+            if cut == 1 { "1 run was".to_owned() } else { format!("{cut} runs were") }
+        ),
+    };
     format!(
-        "Real processes, {} runs in {} s. Placements of one fault at one boundary: {} in {} groups of alike ones{}; faults that struck: {faults}. {} runs never reached their place, {} were left for lack of time.{broken_off} {}",
-        audited.runs.len(),
+        "Real processes, {} in {} s. Placements of one fault at one boundary: {} in {} groups of alike ones{}. {} with a fault that struck: {faults}. {} never reached their place, {} of the plan not begun for lack of time.{cut}{broken_off} {}",
+        runs(audited.runs.len() as u64),
         audited.elapsed.as_secs(),
         audited.placements,
         audited.groups,
         beyond(audited),
-        audited.missed,
-        audited.left,
+        runs(placed),
+        runs(audited.missed),
+        runs(audited.left),
         audited.adapter.about,
     )
 }

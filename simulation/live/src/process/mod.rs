@@ -25,6 +25,8 @@ use nix::unistd::Pid;
 pub use output::{FLOOD_MAX_BYTES, Line, Output};
 use trace::Trace;
 
+use crate::strain;
+
 /// How a process is started.
 #[derive(Debug, Clone, Default)]
 pub struct Program {
@@ -63,6 +65,8 @@ struct State {
     resume: bool,
 }
 
+/// How long it may take until every thread of a process is traced, in milliseconds.
+const TRACED_MS: u64 = 5_000;
 /// How often a keeper that does not trace looks whether its process has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -101,6 +105,7 @@ impl Process {
         let (pid, (stdin, stdout, errors)) = started
             .map_err(|error| std::io::Error::new(error.kind(), format!("{name:?} cannot be started: {error}")))?;
         let output = Output::read(stdout, errors, stderr)?;
+        strain::watch(pid.as_raw());
         Ok(Process { shared, pid, keeper: Some(keeper), stdin, output })
     }
 
@@ -125,6 +130,7 @@ impl Process {
 
     /// Kills its group and waits until it is gone.
     pub fn kill(&mut self) {
+        strain::watch_no_more(self.pid.as_raw());
         self.signal(Signal::SIGKILL);
         self.shared.change(|state| state.resume = true);
         if let Some(keeper) = self.keeper.take() {
@@ -148,14 +154,18 @@ impl Process {
     /// Traces it from now on; answers once every thread of it is traced.
     pub fn trace(&self, trace: Trace) -> Result<(), String> {
         self.shared.change(|state| state.trace = Some(trace));
-        let until = Instant::now() + Duration::from_secs(5);
+        let within = strain::stretched(TRACED_MS);
+        let until = Instant::now() + within;
         let mut state = self.shared.lock();
         loop {
             if let Some(result) = state.traced.take() {
                 return result;
             }
-            if state.exit.is_some() || Instant::now() >= until {
-                return Err("it ended before it could be traced".to_owned());
+            if let Some(how) = &state.exit {
+                return Err(format!("it ended before it could be traced: {how}"));
+            }
+            if Instant::now() >= until {
+                return Err(format!("it could not be traced within {within:?}"));
             }
             let waited = self.shared.changed.wait_timeout(state, Duration::from_millis(20));
             state = waited.unwrap_or_else(PoisonError::into_inner).0;

@@ -1,6 +1,7 @@
 //! What the clients of a run ask, and what they are told.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use hydra_schedule::Name;
 use hydra_simulation::history::{Call, Journal, Op, Phase, Seen, Status};
@@ -12,6 +13,10 @@ use crate::talk::{Answer, Committed};
 impl Run<'_> {
     pub(super) fn clients_act(&mut self) -> Result<(), String> {
         while let Some(act) = self.acts.pop_if(|act| self.began_ms + act.at_ms <= self.observer.now_ms()) {
+            // What was counted so far is its polling; boundaries are counted from here, as in runs with a fault.
+            self.idle.get_or_insert_with(|| {
+                std::mem::take(&mut *self.counts.lock().unwrap_or_else(PoisonError::into_inner))
+            });
             let program = self.scenario.workload.programs[act.program].clone();
             let op = if act.op == Op::Start { "start" } else { "cancel" };
             let call = Call::invoked(self.observer.next_call(), act.op, &program.id);

@@ -7,11 +7,13 @@ mod schedule;
 mod stage;
 mod strike;
 
+use std::collections::BTreeMap;
+
 use hydra_simulation::history::History;
 use hydra_simulation::workload::Workload;
 use nix::errno::Errno;
 
-use crate::boundary::Place;
+use crate::boundary::{Place, Site};
 use crate::process::trace::Counts;
 pub use run::run;
 pub use schedule::{ScheduleProblem, live_subject};
@@ -120,8 +122,10 @@ pub struct Outcome {
     pub history: History,
     /// How many of the faults struck: an execution may end without ever reaching a place.
     pub struck: usize,
-    /// What of the subject's system calls was seen.
+    /// What of the subject's system calls was seen, from its first work on.
     pub counts: Counts,
+    /// What was seen before it had any: its polling.
+    pub idle: BTreeMap<Site, u32>,
     /// What is wrong with the adapter.
     pub problems: Vec<String>,
     /// Whether the audit broke it off.

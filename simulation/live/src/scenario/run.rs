@@ -12,6 +12,7 @@ use hydra_simulation::workload::{Program, Workload};
 
 use super::strike::{Course, Stadium};
 use super::{Fault, Outcome, Scenario, Stage, Strike, World};
+use crate::boundary::Site;
 use crate::door::OpenDoor;
 use crate::observer::Observer;
 use crate::process::Process;
@@ -53,6 +54,8 @@ pub(super) struct Run<'a> {
     /// When a fault last struck or was over.
     pub(super) moved_ms: u64,
     pub(super) counts: Counts,
+    /// What an idle worker does, once it has been given work.
+    pub(super) idle: Option<BTreeMap<Site, u32>>,
     pub(super) statuses: BTreeMap<Name, Status>,
     /// How the end of each execution was first seen recorded.
     pub(super) stamps: BTreeMap<Name, String>,
@@ -106,6 +109,7 @@ pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
         healed_ms: None,
         moved_ms: 0,
         counts: Counts::default(),
+        idle: None,
         statuses: BTreeMap::new(),
         stamps: BTreeMap::new(),
         deaths: Vec::new(),
@@ -130,7 +134,8 @@ pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
     let struck = run.courses.iter().filter(|course| course.fired.load(Ordering::SeqCst)).count();
     let problems = run.observer.problems();
     run.client.close();
-    Ok(Outcome { history, struck, counts: run.counts, problems, cut, deaths: run.deaths })
+    let idle = run.idle.unwrap_or_default();
+    Ok(Outcome { history, struck, counts: run.counts, idle, problems, cut, deaths: run.deaths })
 }
 
 fn acts(workload: &Workload) -> Vec<ClientAct> {
@@ -178,6 +183,10 @@ impl Run<'_> {
             }
             let since = self.healed_ms.unwrap_or(self.moved_ms);
             let over = now >= since.saturating_add(stretched_ms(self.patience_ms())).min(WATCH_MAX_MS);
+            // Where nobody works on anything for so long, nobody will.
+            let quiet_since = self.observer.last_work_ms().max(since);
+            let quiet = self.quiet_ms().is_some_and(|ms| now >= quiet_since + stretched_ms(ms));
+            let over = over || (quiet && settled && self.acts.is_empty());
             self.cut = self.stage.world.is_stopping();
             if over || self.observer.is_full() || self.cut {
                 return self.ask_statuses();
@@ -204,6 +213,19 @@ impl Run<'_> {
         // Many executions share few workers.
         let crowd = self.scenario.workload.programs.len() as u64 * 100;
         longest.saturating_add(recovery_ms).saturating_add(crowd + 2 * ASK_EVERY_MS + 500)
+    }
+
+    /// How long the oracle lets all stand still before it calls that stuck, and a little more.
+    fn quiet_ms(&self) -> Option<u64> {
+        let settings = self.settings();
+        let one = |program: &Program| {
+            let longest = program.steps().map(|step| step.lasts_ms).max().unwrap_or(0);
+            program.sleeps_ms().saturating_add(longest)
+        };
+        let longest = self.scenario.workload.programs.iter().map(one).max().unwrap_or(0);
+        let parts =
+            [settings.recovery_ms?, settings.backoff_cap_ms.unwrap_or(0), settings.slack_ms, ASK_EVERY_MS + 500];
+        Some(parts.into_iter().fold(longest, u64::saturating_add))
     }
 
     pub(super) fn has_ended(&self) -> bool {

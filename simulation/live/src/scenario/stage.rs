@@ -30,6 +30,8 @@ pub struct World {
     pub folder: PathBuf,
     /// Set when the audit is to end.
     pub stop: AtomicBool,
+    /// When it ends, whatever is under way: nothing waits beyond it.
+    pub until: Option<Instant>,
     /// Runs so far: each has a number of its own.
     pub runs: AtomicU32,
 }
@@ -43,12 +45,18 @@ impl World {
             Store::Sqlite | Store::Own => None,
         };
         let (stop, runs) = (AtomicBool::new(false), AtomicU32::new(0));
-        Ok(World { adapter, runtime, postgres, folder: folder.to_owned(), stop, runs })
+        Ok(World { adapter, runtime, postgres, folder: folder.to_owned(), stop, until: None, runs })
     }
 
     /// Whether the audit is to end.
     pub fn is_stopping(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
+        self.stop.load(Ordering::Relaxed) || self.until.is_some_and(|until| Instant::now() >= until)
+    }
+
+    /// A wait, stretched by the load of the machine, but not beyond the end.
+    fn at_most(&self, ms: u64) -> Duration {
+        let left = self.until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+        stretched(ms).min(left)
     }
 }
 
@@ -164,7 +172,7 @@ impl<'a> Stage<'a> {
         let ready_ms = adapter.server.as_ref().map_or(0, |server| server.ready_ms);
         let log = self.folder.join("server.log");
         let process = Process::start(program, Some(&log)).with_context(|| adapter.line("command"))?;
-        let until = Instant::now() + stretched(ready_ms);
+        let until = Instant::now() + self.world.at_most(ready_ms);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             if process.exited().is_some() || Instant::now() >= until {
                 bail!("{}: the server did not come up: {}", adapter.line("command"), process.output.complaint());
@@ -265,7 +273,7 @@ impl<'a> Stage<'a> {
     pub fn await_worker(&self, name: &Name, process: &Process) -> Result<(), String> {
         let adapter = &self.world.adapter;
         let who = format!("worker {name}");
-        let within = stretched(adapter.timing.ready_ms);
+        let within = self.world.at_most(adapter.timing.ready_ms);
         talk::ready(process, &Expected { who: &who, line: adapter.line("worker"), version: &adapter.version, within })
     }
 
@@ -280,9 +288,9 @@ impl<'a> Stage<'a> {
         };
         let line = adapter.line("client");
         let process = Process::start(&program, None).with_context(|| line.clone())?;
-        let within = stretched(adapter.timing.ready_ms);
+        let within = self.world.at_most(adapter.timing.ready_ms);
         let expected = Expected { who: "the client", line: line.clone(), version: &adapter.version, within };
         talk::ready(&process, &expected).map_err(anyhow::Error::msg)?;
-        Ok(Client::new(process, line, adapter.timing.answer_ms))
+        Ok(Client::new(process, line, adapter.timing.answer_ms, self.world.until))
     }
 }

@@ -52,10 +52,17 @@ fn is_zombie(facts: &Facts<'_>, execution: &Execution<'_>, body: &Body<'_>, sett
         || execution.journal.iter().any(|(index, _)| *index < settled.index && facts.who(*index) == body.worker);
     let claimed_again = execution.claimed_by(body.worker, settled.index..body.entered, facts.records);
     let from_ms = facts.at_ms(settled.index).saturating_sub(facts.settings.lease_ms);
+    let until_ms = facts.at_ms(body.entered);
+    // Where claims cannot be seen, it may have made one in the time between the start and the fault.
+    let claims_are_seen = execution.journal.iter().any(|(_, journal)| matches!(journal, Journal::Claimed { .. }));
+    let may_have_claimed = !claims_are_seen
+        && execution
+            .started()
+            .is_some_and(|started| facts.health.cut_off_since(body.worker, facts.at_ms(started), from_ms, until_ms));
     !settled_by_itself
-        && was_there
+        && (was_there || may_have_claimed)
         && !claimed_again
-        && facts.health.cut_off(body.worker, from_ms, facts.at_ms(body.entered))
+        && facts.health.cut_off(body.worker, from_ms, until_ms)
 }
 
 fn changed(facts: &Facts<'_>, execution: &Execution<'_>, settled: &Settled<'_>, checked: &mut Checked) {

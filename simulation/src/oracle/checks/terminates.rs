@@ -26,22 +26,30 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             continue;
         };
         let limit_ms = base_ms.saturating_add(work_max_ms);
-        if !facts.faults_ceased() || facts.end_ms < limit_ms {
+        let last = last_sign(facts, execution).unwrap_or(started);
+        // Where nobody worked on it for longer than anything can take, nobody will: it need not be watched any longer.
+        let quiet_from_ms = facts.at_ms(last).max(base_ms);
+        let quiet_max_ms = quiet_max_ms(facts, execution).unwrap_or(u64::MAX);
+        let stands = facts.end_ms >= quiet_from_ms.saturating_add(quiet_max_ms);
+        if !facts.faults_ceased() || (facts.end_ms < limit_ms && !stands) {
             checked
                 .leave_open(|| format!("{name} was watched until {} and had until {}", ms(facts.end_ms), ms(limit_ms)));
             continue;
         }
-        let last = last_sign(facts, execution).unwrap_or(started);
-        let still_works = facts.end_ms.saturating_sub(facts.at_ms(last)) < quiet_max_ms(facts, execution).unwrap_or(0);
+        let still_works = facts.end_ms.saturating_sub(facts.at_ms(last)) < quiet_max_ms;
         let (anomaly, how) = match still_works {
             true => (Anomaly::UnboundedRetry, "it is still at work and comes to no end"),
             false => (Anomaly::Stuck, "nothing works on it any more"),
         };
+        let longest = if facts.end_ms < limit_ms {
+            format!("no single thing in it takes longer than {}", ms(quiet_max_ms))
+        } else {
+            format!("all its attempts, sleeps and delays together take {} at the most", ms(work_max_ms))
+        };
         let explanation = format!(
-            "{name} had not ended at {}, although there were no faults from {} on and all its attempts, sleeps and delays together take {} at the most; its last sign was at {}: {how}.",
+            "{name} had not ended at {}, although there were no faults from {} on and {longest}; its last sign was at {}: {how}.",
             ms(facts.end_ms),
             ms(base_ms),
-            ms(work_max_ms),
             facts.when(last)
         );
         checked.find(

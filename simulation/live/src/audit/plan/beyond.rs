@@ -109,10 +109,8 @@ fn vary(step: &mut Step, random: &mut Random) {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
-    use crate::audit::plan::singles;
+    use crate::audit::plan::{Counted, singles};
 
     fn tiny() -> Adapter {
         Adapter::find(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tiny")).unwrap()
@@ -121,7 +119,7 @@ mod tests {
     #[test]
     fn a_seed_stands_for_its_schedules() {
         let adapter = tiny();
-        let places = singles(&adapter, &BTreeMap::new(), false).runs;
+        let places = singles(&adapter, &Counted::default(), false).runs;
         let drawn = |seed| {
             let mut random = Randomly::new(seed, &places);
             (0..20).map(|_| random.next(&adapter).unwrap()).collect::<Vec<_>>()
@@ -135,7 +133,7 @@ mod tests {
     #[test]
     fn the_second_fault_strikes_whoever_has_the_work() {
         let mut adapter = tiny();
-        let places = singles(&adapter, &BTreeMap::new(), false).runs;
+        let places = singles(&adapter, &Counted::default(), false).runs;
         let crashes = |adapter: &Adapter| {
             let both = pairs(adapter, &places);
             assert!(both.len() > 100);

@@ -10,10 +10,12 @@ use hydra_simulation::workload::{Ends, Item, Program, Sleep, StartAgain, Step, S
 use crate::adapter::{Adapter, Supports};
 use crate::scenario::Scenario;
 pub use beyond::{Randomly, pairs};
-pub use places::singles;
+pub use places::{Counted, singles};
 
 /// The sleep of the workloads, in milliseconds.
 const SLEEP_MS: u64 = 300;
+/// How long a worker is watched before it has any work: what it asks then is its polling.
+const IDLE_MS: u64 = 1_500;
 /// Executions of the crowd, and the workers that share them: quick, and full.
 const CROWD: [(usize, usize); 2] = [(40, 2), (300, 3)];
 
@@ -58,10 +60,24 @@ fn mixed_line(supports: &Supports) -> Vec<Item> {
     body
 }
 
+/// All of both: one without a fault, then one at a door and one at a call, and so on. On a slow machine those without
+/// faults would otherwise be all that there is time for.
+pub fn in_turns(plain: Vec<Scenario>, singles: &[Scenario]) -> Vec<Scenario> {
+    let mut singles = singles.iter().cloned();
+    let mut runs = Vec::new();
+    for run in plain {
+        runs.push(run);
+        runs.extend(singles.by_ref().take(2));
+    }
+    runs.extend(singles);
+    runs
+}
+
 /// The run that counts the boundaries: one worker, one execution, no fault.
 pub fn counting(adapter: &Adapter) -> Scenario {
-    let body = mixed_line(&adapter.supports);
-    Scenario { counts: true, ..scenario("no fault, every boundary counted", vec![program(0, body)], 1) }
+    let mut one = program(0, mixed_line(&adapter.supports));
+    one.start_at_ms = IDLE_MS;
+    Scenario { counts: true, ..scenario("no fault, every boundary counted", vec![one], 1) }
 }
 
 /// Runs without faults: a crowd, poisoned results, failing steps, starts twice, cancellations, long bodies.

@@ -25,10 +25,19 @@ pub struct Singles {
     pub groups: u64,
 }
 
+/// What was counted in a run without faults.
+#[derive(Debug, Clone, Default)]
+pub struct Counted {
+    /// The calls of a worker at work.
+    pub work: BTreeMap<Site, u32>,
+    /// Those of one that has nothing to do.
+    pub idle: BTreeMap<Site, u32>,
+}
+
 /// Every run with one fault. Doors and calls take turns, so that neither starves the other where time is short.
-pub fn singles(adapter: &Adapter, counts: &BTreeMap<Site, u32>, quick: bool) -> Singles {
+pub fn singles(adapter: &Adapter, counted: &Counted, quick: bool) -> Singles {
     let doors = doors(adapter, quick);
-    let Singles { runs: calls, placements, groups } = calls(adapter, counts, quick);
+    let Singles { runs: calls, placements, groups } = calls(adapter, counted, quick);
     let at_doors = doors.len() as u64;
     let (mut doors, mut calls) = (doors.into_iter(), calls.into_iter());
     let mut runs = Vec::new();
@@ -120,7 +129,7 @@ pub(super) fn words(adapter: &Adapter, strike: &Strike) -> String {
 
 /// One run for each call and fault. Alike ones (the same call with the same request to the same thing since the same
 /// door) are a group: its first and last come first, the rest as far as time goes.
-fn calls(adapter: &Adapter, counts: &BTreeMap<Site, u32>, quick: bool) -> Singles {
+fn calls(adapter: &Adapter, counted: &Counted, quick: bool) -> Singles {
     let body = mixed_line(&adapter.supports);
     let steps: Vec<&Name> = body.iter().flat_map(Item::steps).map(|step| &step.id).collect();
     let anchors = Anchors {
@@ -128,11 +137,12 @@ fn calls(adapter: &Adapter, counts: &BTreeMap<Site, u32>, quick: bool) -> Single
         last: steps.last().map(|id| Door::After.anchor(id)).unwrap_or_default(),
     };
     // What an idle worker asks too is its polling, not its work.
-    let idle: BTreeSet<_> = counts.keys().filter(|site| site.anchor == "start").map(asked).collect();
+    let idle: BTreeSet<_> = counted.idle.keys().map(asked).collect();
     let mut runs = Vec::new();
     let (mut placements, mut groups) = (0, 0);
-    for (site, count) in counts {
-        let working = site.request.is_none() || !idle.contains(&asked(site));
+    for (site, count) in &counted.work {
+        // A lock does not say what it is taken for.
+        let working = site.request.is_none() || site.locks() || !idle.contains(&asked(site));
         for fault in faults(adapter, site) {
             // Whoever stands still inside SQLite's files holds their lock as a rule, and nobody can take over.
             let inside = !site.is_network() && !site.locks();
@@ -146,7 +156,7 @@ fn calls(adapter: &Adapter, counts: &BTreeMap<Site, u32>, quick: bool) -> Single
                 // What matters follows soon after a door: the 1st, 2nd, 4th, 8th ... and the last of a group.
                 let telling = nth.is_power_of_two() || nth == *count;
                 let late = if telling { nth.ilog2() } else { nth };
-                let turn = (!telling, !working, tier(fault, site), anchors.turn(site), late);
+                let turn = (!telling, !working, tier(fault, site), anchors.turn(site), !writes(site), late);
                 // Of one place, each fault in its turn.
                 runs.push(((turn, site, run.name.clone()), run));
             }
@@ -158,6 +168,12 @@ fn calls(adapter: &Adapter, counts: &BTreeMap<Site, u32>, quick: bool) -> Single
 
 fn asked(site: &Site) -> (&'static str, &'static str, Option<&str>) {
     (site.call, site.target, site.request.as_deref())
+}
+
+/// Whether it is known to change something, or to be about to: before what only asks.
+fn writes(site: &Site) -> bool {
+    let Some(request) = &site.request else { return !site.receives() };
+    ["insert", "update", "delete", "commit", "write"].iter().any(|verb| request.starts_with(verb))
 }
 
 struct Anchors {
