@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use hydra_simulation::history::History;
-use hydra_simulation::oracle::{self, Judgements};
+use hydra_simulation::oracle::{self, Judgement, Judgements, Verdict};
 
 use crate::adapter::Adapter;
 use crate::scenario::{self, Scenario, World};
@@ -230,9 +230,13 @@ fn judged(
 }
 
 impl Audited {
-    /// The verdicts over all runs.
+    /// The verdicts over all runs. Where no fault struck, nothing was shown that would not hold on a good day anyway.
     pub fn judgements(&self) -> Option<Judgements> {
-        self.runs.iter().map(|run| run.judgements.clone()).reduce(Judgements::merge)
+        let mut all = self.runs.iter().map(|run| run.judgements.clone()).reduce(Judgements::merge)?;
+        if self.runs.iter().all(|run| run.struck == 0) {
+            all.judgements.iter_mut().for_each(leave_open_without_faults);
+        }
+        Some(all)
     }
 
     /// How many runs of each fault struck.
@@ -245,5 +249,32 @@ impl Audited {
             }
         }
         counts
+    }
+}
+
+fn leave_open_without_faults(judgement: &mut Judgement) {
+    if let Verdict::Kept { over } = judgement.verdict {
+        let why = format!("incomplete: held in {over} cases, and no fault struck in the time there was");
+        judgement.verdict = Verdict::NotTested { why };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hydra_schedule::Property;
+
+    use super::*;
+
+    #[test]
+    fn what_held_without_any_fault_is_not_called_kept() {
+        let judgement = |verdict| Judgement { property: Property::EffectOnceKeyed, promise: None, verdict };
+        let mut kept = judgement(Verdict::Kept { over: 7 });
+        leave_open_without_faults(&mut kept);
+        let why = "incomplete: held in 7 cases, and no fault struck in the time there was".to_owned();
+        assert_eq!(kept.verdict, Verdict::NotTested { why });
+        let broken = judgement(Verdict::Broken { over: 7, findings: Vec::new() });
+        let mut after = broken.clone();
+        leave_open_without_faults(&mut after);
+        assert_eq!(after, broken);
     }
 }
