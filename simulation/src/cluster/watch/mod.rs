@@ -7,6 +7,7 @@
 //! sends every thousandth plain run to the oracle all the same.
 
 mod felt;
+mod remembered;
 
 use hydra_protocol::Kind;
 
@@ -17,61 +18,7 @@ use super::store::BEGINNING_MS;
 use super::strike::Strike;
 use crate::clock::Clock;
 use crate::history::{Op, Phase, Status};
-
-/// What is remembered of one step.
-#[derive(Clone, Copy, Debug, Default)]
-struct StepSeen {
-    entries: u32,
-    began: u32,
-    /// Under which claim, the last time.
-    began_by: u32,
-    /// The latest entry, and the worker inside.
-    inside: Option<(u32, u8)>,
-    /// When it was entered the last time.
-    entered_ms: u64,
-    /// The value that a body returned last.
-    value: Option<u64>,
-    failed: bool,
-    /// It failed for good, or its result cannot be encoded.
-    finally: bool,
-    /// A body was entered and never left.
-    died: bool,
-    checkpoint: Option<Seen>,
-    handed: Option<Seen>,
-    applied: u32,
-    key: Option<u64>,
-    timer_due_ms: Option<u64>,
-    fired: bool,
-    waits_until_ms: u64,
-    wait_ms: u64,
-}
-
-/// What is remembered of one execution.
-#[derive(Clone, Copy, Debug, Default)]
-struct ExecutionSeen {
-    status: Option<Status>,
-    /// Which input was accepted: the other one, or that of the program.
-    accepted: Option<bool>,
-    claim: u32,
-    owner: u8,
-    epoch: u32,
-    leased: bool,
-    last_ms: u64,
-    retried: bool,
-    decode: bool,
-    /// Claimed since the last other sign, and how often it was claimed and given back without one in between.
-    claimed: bool,
-    fruitless: u32,
-    /// When a client first asked for its start.
-    started_ms: Option<u64>,
-}
-
-/// What is remembered of one worker.
-#[derive(Clone, Copy, Debug, Default)]
-struct WorkerSeen {
-    /// A fault can be felt until then.
-    felt_until_ms: u64,
-}
+use remembered::{ExecutionSeen, StepSeen, WorkerSeen};
 
 /// Looks at runs, one after the other.
 #[derive(Debug)]
