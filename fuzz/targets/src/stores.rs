@@ -36,6 +36,7 @@ pub fn judge_rules(rules: Rules, bytes: &[u8]) -> Judged {
 /// The model and its stores, used again for the next input: opening a file by two connections, which then prepare every
 /// statement, takes many times longer than judging an input.
 struct Stores {
+    rules: Rules,
     beside: Beside,
     /// Empties the file: the engine has no words for that.
     broom: Connection,
@@ -51,13 +52,13 @@ impl Stores {
         let broom = Connection::open(&path).map_err(|error| error.to_string())?;
         broom.pragma_update(None, "foreign_keys", "ON").map_err(|error| error.to_string())?;
         let runtime = Builder::new_current_thread().enable_time().build().map_err(|error| error.to_string())?;
-        Ok(Stores { beside, broom, runtime, _folder: folder })
+        Ok(Stores { rules, beside, broom, runtime, _folder: folder })
     }
 
     fn judge(&mut self, bytes: &[u8]) -> Judged {
         // What belongs to an execution goes with it, and keys begin at 1 again.
         self.broom.execute("DELETE FROM hydra_executions", []).map_err(|error| error.to_string())?;
-        self.beside.begin_again();
+        self.beside.begin_again(self.rules);
         let ops = ops(&mut Unstructured::new(bytes));
         self.runtime.block_on(async {
             for (index, op) in ops.iter().enumerate() {

@@ -25,6 +25,10 @@ const BATCH_BYTES_MAX: usize = 64 << 20;
 const CONFLICTS_MAX: u32 = 10;
 
 /// What comes to a writer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all of it is commands, and a box would be an allocation for each"
+)]
 pub enum Work {
     Command(Job<CommandRequest, Answer>),
     Heartbeat(Job<HeartbeatRequest, Heartbeats>),
