@@ -4,6 +4,7 @@
 mod control;
 mod ends;
 mod faults;
+mod late;
 mod races;
 mod results;
 mod shop;
