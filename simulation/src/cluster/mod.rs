@@ -184,12 +184,15 @@ impl<'p, P: Protocol + ?Sized> Cluster<'p, P> {
 
     /// The next thing that happens. False when the run is over and clients have had their last look.
     pub fn advance(&mut self) -> bool {
-        let next = self.queue.pop().filter(|(_, event)| *event != Event::End);
+        let next = self.queue.pop();
+        if let Some((at_ms, _)) = next {
+            // Never back: after a script, what was under way comes late. Patience that ends takes its time as well: else
+            // what stands still would not have been watched for longer than until the last thing that happened.
+            self.now_ms = self.now_ms.max(at_ms);
+        }
         let over = match next {
-            None => true,
-            Some((at_ms, event)) => {
-                // Never back: after a script, what was under way comes late.
-                self.now_ms = self.now_ms.max(at_ms);
+            None | Some((_, Event::End)) => true,
+            Some((_, event)) => {
                 self.happen(event);
                 self.is_over()
             }
