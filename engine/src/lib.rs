@@ -7,6 +7,19 @@
 //! All decisions are made by the pure core, [`hydra_protocol`]; this crate is the shell around it: a [`store`], a
 //! [`Worker`] that drives, a [`Client`] that starts and looks.
 
+// Nothing here may panic on what it is given: a worker that dies of a row dies of it again after each restart.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::unimplemented
+    )
+)]
+
 mod bell;
 mod client;
 mod codec;

@@ -13,6 +13,18 @@
 //! steps at a time. SPEC.md gives the same rules as tables.
 #![no_std]
 #![forbid(unsafe_code)]
+// Nothing here may panic on what it is given: a worker that dies of a row dies of it again after each restart.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::unimplemented
+    )
+)]
 
 mod backoff;
 mod command;
