@@ -35,9 +35,9 @@ pub struct Audit {
     /// Where the report goes: DIR/NAME-VERSION/.
     #[arg(long, value_name = "DIR", default_value = "audits")]
     out: PathBuf,
-    /// Runs side by side.
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
-    jobs: u16,
+    /// At most so many runs side by side; fewer where the machine has no room for them [default: 8 for each core].
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    jobs: Option<u16>,
     /// All is over within so many seconds; what is left then is told as not run [default: 165 with --quick, else 1740].
     #[arg(long, value_name = "SECONDS")]
     time: Option<u64>,
@@ -79,6 +79,11 @@ enum What {
     },
 }
 
+/// Most of a run is waiting.
+fn jobs() -> usize {
+    8 * std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 impl Audit {
     /// Audits; the exit code.
     pub fn run(self) -> u8 {
@@ -91,7 +96,7 @@ impl Audit {
         let time = self.time.unwrap_or(if self.quick { 165 } else { 1_740 });
         let options = Options {
             quick: self.quick,
-            jobs: usize::from(self.jobs),
+            jobs: self.jobs.map_or_else(jobs, usize::from),
             time: Duration::from_secs(time),
             seed: self.seed,
             randomly: self.randomly.map(Duration::from_secs),

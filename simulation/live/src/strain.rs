@@ -49,7 +49,7 @@ fn lock() -> std::sync::MutexGuard<'static, Gauge> {
 }
 
 /// How many times longer than alone the audit's processes take: 1 where they never wait.
-fn slowness() -> f64 {
+pub(crate) fn slowness() -> f64 {
     let mut gauge = lock();
     if gauge.measured.is_none_or(|at| at.elapsed() >= MEASURE_EVERY) {
         let processes = gauge.processes.clone();

@@ -121,7 +121,10 @@ fn duration(text: &str) -> Result<Duration, String> {
         "h" => 3_600,
         _ => return Err(format!("{unit:?} is no unit of time; write s, m or h")),
     };
-    Ok(Duration::from_secs(number.saturating_mul(seconds)))
+    match number.saturating_mul(seconds) {
+        0 => Err("no time is no campaign; write 1s or more".to_owned()),
+        seconds => Ok(Duration::from_secs(seconds)),
+    }
 }
 
 impl Simulate {

@@ -18,7 +18,7 @@ use stage::Stage;
 #[derive(clap::Args)]
 pub struct Soak {
     /// For how long.
-    #[arg(long = "for", default_value = "1h", value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long = "for", default_value = "1h", value_name = "TIME", value_parser = time)]
     time: Duration,
     /// Executions started a second.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -27,6 +27,18 @@ pub struct Soak {
 
 /// So many samples are taken over the whole time.
 const SAMPLES: u32 = 40;
+
+/// A sample is worth something if it is taken after some work.
+const TIME_MIN: Duration = Duration::from_secs(10);
+
+fn time(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time >= TIME_MIN {
+        Ok(time)
+    } else {
+        Err("too short to tell whether anything grows; write 10s or more".to_owned())
+    }
+}
 
 impl Soak {
     pub fn run(self) -> anyhow::Result<ExitCode> {

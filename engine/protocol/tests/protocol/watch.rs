@@ -267,12 +267,13 @@ impl<P: Protocol + ?Sized> Watch<'_, P> {
                 Some((_, Outcome::Failed(_))) => {
                     ghost.outcome = None;
                     ghost.granted = ghost.begun.saturating_add(attempts);
-                    ghost.waits_until = None;
                 }
                 Some((_, Outcome::InDoubt | Outcome::Unencodable)) => return self.fail(p::RESOLVED),
                 Some((_, Outcome::Succeeded | Outcome::Fired)) | None => {}
             }
         }
+        // An operator's retry means now: whatever waited when the execution ended waits no more.
+        self.steps.values_mut().for_each(|ghost| ghost.waits_until = None);
         self.ended = None;
         self.deadline = None;
         self.replays = 0;

@@ -3,6 +3,7 @@
 mod again;
 mod budget;
 pub mod output;
+mod pace;
 mod plan;
 mod progress;
 mod runs;
@@ -29,7 +30,7 @@ use runs::Runs;
 pub struct Options {
     /// Within three minutes.
     pub quick: bool,
-    /// So many runs side by side.
+    /// At most so many runs side by side; fewer where the machine has no room for them.
     pub jobs: usize,
     /// All is over within this time; what is under way then is cut.
     pub time: Duration,

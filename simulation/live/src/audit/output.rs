@@ -36,10 +36,9 @@ pub fn write(audited: &Audited, options: &Options, out: &Path) -> io::Result<(Pa
 
 fn report(audited: &Audited, options: &Options, folder: &Path) -> io::Result<Report> {
     let adapter = &audited.adapter;
-    let subject = format!("{}@{}", adapter.name, adapter.version);
     let name = format!("{}-{}", adapter.name, adapter.version);
     let quick = if options.quick { " --quick" } else { "" };
-    let command = format!("hydra audit {subject}{quick}");
+    let command = format!("hydra audit adapters/{}@{}{quick}", adapter.name, adapter.version);
     let judgements = audited.judgements().ok_or_else(|| io::Error::other("no run came to its end"))?;
     let mut report = Report::new(judgements, scope(audited), command);
     report.facts = facts(audited, options);
@@ -140,7 +139,7 @@ fn facts(audited: &Audited, options: &Options) -> Vec<(String, String)> {
     let recovery =
         settings.recovery_ms.map_or("not declared: no wait is called a loss".to_owned(), |ms| format!("{ms} ms"));
     fact("declared recovery time", recovery);
-    fact("runs side by side", options.jobs.to_string());
+    fact("runs side by side", format!("at most {}", options.jobs));
     for (name, value) in adapter.knobs() {
         fact(name, value.clone());
     }

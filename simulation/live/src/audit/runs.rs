@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use hydra_simulation::oracle;
 
 use super::budget::Lengths;
+use super::pace::Room;
 use super::progress::Progress;
 use super::{Audited, judged};
 use crate::scenario::{self, Scenario, World};
@@ -77,13 +78,16 @@ impl Runs<'_> {
             queue.0 += 1;
             Some((queue.0, scenario))
         };
+        let room = Room::new(self.jobs);
         let mut ran: Vec<Ran> = Vec::new();
         std::thread::scope(|scope| {
             let (send, receive) = mpsc::channel();
             for _ in 0..self.jobs {
-                let (send, take) = (send.clone(), &take);
+                let (send, take, room) = (send.clone(), &take, &room);
                 scope.spawn(move || {
-                    while let Some((index, scenario)) = take() {
+                    loop {
+                        let _place = room.enter();
+                        let Some((index, scenario)) = take() else { break };
                         if send.send(self.one(index, scenario)).is_err() {
                             break;
                         }
