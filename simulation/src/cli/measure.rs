@@ -56,7 +56,7 @@ pub(super) fn museum() -> u8 {
         "{:30} {:>6} {:>8}  {:>4} {:>5} {:>8} {:>6}  property",
         "engine", "runs", "CPU s", "acts", "model", "followed", "ratio"
     );
-    let (mut status, mut compared, mut short, mut at_once) = (KEPT, 0, 0, 0);
+    let (mut status, mut compared, mut short, mut at_once, mut handed_over) = (KEPT, 0, 0, 0, 0);
     for entry in subjects::all().into_iter().filter(|entry| entry.defect.is_some()) {
         let visit = campaign::museum::visit(&entry);
         let (runs, cpu) = (visit.runs, visit.cpu.as_secs_f64());
@@ -85,6 +85,7 @@ pub(super) fn museum() -> u8 {
             compared += 1;
             short += u32::from(visit.is_short());
             at_once += u32::from(campaign::museum::is_short(found.acts, shortest));
+            handed_over += u32::from(visit.is_short() || found.followed.is_some());
         }
     }
     println!(
@@ -95,7 +96,8 @@ pub(super) fn museum() -> u8 {
     );
     println!(
         "{short} of {compared} stories are at most 1.5 times as long as the model's shortest by that ratio, {at_once} by \
-         what the rows show."
+         what the rows show. A failure's folder holds the model's story besides, where it knows one: with those of them \
+         that fall here when they are replayed, {handed_over} of {compared}."
     );
     status
 }

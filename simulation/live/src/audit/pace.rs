@@ -5,10 +5,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::strain::slowness;
 
-/// Below this slowness there is room for one more run.
-const ROOM: f64 = 2.0;
-/// Above it there is one too many. Well below what calls the machine strained, where findings no longer count.
-const CROWDED: f64 = 3.0;
+/// Below this slowness there is room for more runs.
+const ROOM: f64 = 1.5;
+/// Above it there are too many. Well below what calls the machine strained, where findings no longer count.
+const CROWDED: f64 = 2.5;
 
 /// Where runs go on side by side.
 pub(super) struct Room {
@@ -22,21 +22,24 @@ struct Floor {
 }
 
 /// A run under way. Dropped when it is over, even by a panic: else the others would wait for its place for ever.
-pub(super) struct Place<'a>(&'a Room);
+pub(super) struct Place<'a> {
+    room: &'a Room,
+    entered: Round,
+}
 
 impl Room {
     /// For at most so many.
     pub(super) fn new(most: usize) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Room { floor: Mutex::new(Floor { under_way: 0, pace: Pace::new(cores, most) }), left: Condvar::new() }
+        Room { floor: Mutex::new(Floor { under_way: 0, pace: Pace::new(2 * cores, most) }), left: Condvar::new() }
     }
 
     /// Waits until another run may begin.
     pub(super) fn enter(&self) -> Place<'_> {
-        let is_full = |floor: &mut Floor| !floor.pace.admits(floor.under_way);
+        let is_full = |floor: &mut Floor| floor.under_way >= floor.pace.now;
         let mut floor = self.left.wait_while(self.floor(), is_full).unwrap_or_else(PoisonError::into_inner);
         floor.under_way += 1;
-        Place(self)
+        Place { room: self, entered: floor.pace.round }
     }
 
     fn floor(&self) -> MutexGuard<'_, Floor> {
@@ -46,39 +49,49 @@ impl Room {
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let mut floor = self.0.floor();
+        let mut floor = self.room.floor();
         floor.under_way -= 1;
-        floor.pace.ended(slowness());
+        floor.pace.ended(self.entered, slowness());
         drop(floor);
-        self.0.left.notify_all();
+        self.room.left.notify_all();
     }
 }
 
-/// The number of runs that may go on at once. Grows by one with each run that ends while there is room, shrinks by one
-/// with each that ends in a crowd.
+/// A round lasts from one change of the pace until a run has ended that began after it: before, nothing has been seen of
+/// what the change did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Round(u64);
+
+/// How many runs may go on at once.
 #[derive(Debug)]
 struct Pace {
     now: usize,
     most: usize,
+    round: Round,
 }
 
 impl Pace {
-    /// Begins with a run for each core, and never has more than `most`.
-    fn new(cores: usize, most: usize) -> Self {
-        Pace { now: cores.clamp(1, most.max(1)), most: most.max(1) }
+    /// Begins with so many, and never has more than `most`.
+    fn new(first: usize, most: usize) -> Self {
+        let most = most.max(1);
+        Pace { now: first.clamp(1, most), most, round: Round(0) }
     }
 
-    /// Whether another run may begin beside so many.
-    fn admits(&self, under_way: usize) -> bool {
-        under_way < self.now
-    }
-
-    /// A run ended while the processes took so many times longer than alone.
-    fn ended(&mut self, slowness: f64) {
+    /// A run of that round ended while the processes took so many times longer than alone: a quarter more of them from
+    /// now on, or a quarter fewer.
+    fn ended(&mut self, entered: Round, slowness: f64) {
+        if entered != self.round {
+            return;
+        }
+        let step = self.now.div_ceil(4);
+        let before = self.now;
         if slowness < ROOM {
-            self.now = (self.now + 1).min(self.most);
+            self.now = (self.now + step).min(self.most);
         } else if slowness > CROWDED {
-            self.now = (self.now - 1).max(1);
+            self.now = (self.now - step).max(1);
+        }
+        if self.now != before {
+            self.round.0 += 1;
         }
     }
 }
@@ -87,21 +100,32 @@ impl Pace {
 mod tests {
     use super::*;
 
+    fn rounds(pace: &mut Pace, slowness: &[f64]) -> Vec<usize> {
+        let mut seen = Vec::new();
+        for slowness in slowness {
+            pace.ended(pace.round, *slowness);
+            seen.push(pace.now);
+        }
+        seen
+    }
+
     #[test]
     fn more_run_while_there_is_room_and_fewer_in_a_crowd() {
-        let mut pace = Pace::new(2, 4);
-        assert!(pace.admits(1) && !pace.admits(2));
-        for _ in 0..9 {
-            pace.ended(1.1);
-        }
-        assert!(pace.admits(3) && !pace.admits(4));
-        pace.ended(2.5);
-        assert!(pace.admits(3));
-        for _ in 0..9 {
-            pace.ended(3.5);
-        }
+        let mut pace = Pace::new(4, 16);
+        assert_eq!(rounds(&mut pace, &[1.0, 1.1, 2.0, 1.0]), [5, 7, 7, 9]);
         // One always may, or nothing would ever be done.
-        assert!(pace.admits(0) && !pace.admits(1));
+        assert_eq!(rounds(&mut pace, &[9.0; 9]), [6, 4, 3, 2, 1, 1, 1, 1, 1]);
+        assert_eq!(*rounds(&mut pace, &[1.0; 20]).last().unwrap(), 16);
+    }
+
+    #[test]
+    fn a_change_is_judged_by_runs_that_began_after_it() {
+        let mut pace = Pace::new(4, 16);
+        let before = pace.round;
+        for _ in 0..4 {
+            pace.ended(before, 9.0);
+        }
+        assert_eq!(pace.now, 3);
     }
 
     #[test]
@@ -116,12 +140,5 @@ mod tests {
         });
         assert!(panicked);
         drop(room.enter());
-    }
-
-    #[test]
-    fn one_at_a_time_stays_one_at_a_time() {
-        let mut pace = Pace::new(8, 1);
-        pace.ended(1.0);
-        assert!(pace.admits(0) && !pace.admits(1));
     }
 }
