@@ -27,7 +27,7 @@ const INCOMPLETE: u8 = 3;
 /// Exit code: 0 every promise that could be tested held, 1 one was broken, 3 incomplete, 2 it could not be done.
 #[derive(Debug, Args)]
 pub struct Audit {
-    /// A folder with an adapter.toml, or the name of one under adapters/; NAME@VERSION for another of its versions.
+    /// A folder with an adapter.toml, or the name of one under adapters/; NAME@VERSION for another version.
     adapter: String,
     /// Within three minutes: the most telling boundaries first, as far as that goes.
     #[arg(long)]
@@ -87,12 +87,14 @@ fn jobs() -> usize {
 impl Audit {
     /// Audits; the exit code.
     pub fn run(self) -> u8 {
-        guarded(|folder, stop| if self.replay.is_some() { self.replay(folder) } else { self.audit(folder, stop) })
+        guarded(
+            |folder, stop| if self.replay.is_some() { self.replay(folder, &stop) } else { self.audit(folder, stop) },
+        )
     }
 
     fn audit(&self, folder: &Path, stop: Arc<AtomicBool>) -> anyhow::Result<u8> {
         let adapter = Subject::find(&self.adapter)?;
-        install::install(&adapter, |step| eprintln!("installing {}: {step}", adapter.subject()))?;
+        install::install(&adapter, &stop, |step| eprintln!("installing {}: {step}", adapter.subject()))?;
         let time = self.time.unwrap_or(if self.quick { 165 } else { 1_740 });
         let options = Options {
             quick: self.quick,
@@ -113,9 +115,9 @@ impl Audit {
         })
     }
 
-    fn replay(&self, folder: &Path) -> anyhow::Result<u8> {
+    fn replay(&self, folder: &Path, stop: &AtomicBool) -> anyhow::Result<u8> {
         let file = self.replay.as_ref().context("no schedule")?;
-        replay(&self.adapter, &read(file)?, &file.display().to_string(), self.times, folder)
+        replay(&self.adapter, (&read(file)?, &file.display().to_string()), self.times, folder, stop)
     }
 }
 
@@ -130,13 +132,19 @@ pub fn replay_if_live(path: &Path, subject: Option<&str>) -> Option<u8> {
     let schedule = read(path).ok()?;
     let named = scenario::live_subject(&schedule)?;
     let subject = subject.unwrap_or(&named);
-    Some(guarded(|folder, _| replay(subject, &schedule, &path.display().to_string(), 1, folder)))
+    Some(guarded(|folder, stop| replay(subject, (&schedule, &path.display().to_string()), 1, folder, &stop)))
 }
 
-fn replay(subject: &str, schedule: &Schedule, name: &str, times: u16, folder: &Path) -> anyhow::Result<u8> {
+fn replay(
+    subject: &str,
+    (schedule, name): (&Schedule, &str),
+    times: u16,
+    folder: &Path,
+    stop: &AtomicBool,
+) -> anyhow::Result<u8> {
     let scenario = Scenario::of_schedule(name, schedule)?;
     let adapter = Subject::find(subject)?;
-    install::install(&adapter, |step| eprintln!("installing {}: {step}", adapter.subject()))?;
+    install::install(&adapter, stop, |step| eprintln!("installing {}: {step}", adapter.subject()))?;
     let world = World::new(adapter, folder)?;
     let (mut fell, mut struck) = (0, 0);
     for time in 1..=times {
@@ -170,7 +178,7 @@ impl Adapter {
     /// Checks or makes an adapter; the exit code.
     pub fn run(self) -> u8 {
         match self.what {
-            What::Check { adapter } => guarded(|folder, _| check::check(&adapter, folder)),
+            What::Check { adapter } => guarded(|folder, stop| check::check(&adapter, folder, &stop)),
             What::New { folder, language } => match new::write(&folder, language) {
                 Ok(files) => {
                     println!(

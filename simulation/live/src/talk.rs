@@ -65,7 +65,7 @@ pub fn first_line(line: &str, version: &str) -> Result<(), String> {
     }
     if ready.version != version {
         let is = cut(&ready.version, 40);
-        return Err(format!("says that it runs version {is:?}; the adapter pins {version:?}"));
+        return Err(format!("says that it runs version {is:?}; asked for is {version:?}"));
     }
     Ok(())
 }

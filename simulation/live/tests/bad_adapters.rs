@@ -66,7 +66,7 @@ fn a_worker_that_floods() {
 fn a_worker_that_lies_about_its_version() {
     complains(
         r#"echo '{"ready": true, "version": "2.0"}'; sleep 1000"#,
-        "says that it runs version \"2.0\"; the adapter pins \"1.0\"",
+        "says that it runs version \"2.0\"; asked for is \"1.0\"",
     );
 }
 

@@ -1,6 +1,7 @@
 //! `hydra adapter check`: tries an adapter without faults, and says what is wrong in plain words.
 
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 use hydra_schedule::Name;
 use hydra_simulation::history::{Op, Seen, Status, What};
@@ -11,7 +12,7 @@ use super::{Adapter, install};
 use crate::scenario::{self, Outcome, Scenario, World};
 
 /// Checks; the exit code.
-pub fn check(what: &str, folder: &Path) -> anyhow::Result<u8> {
+pub fn check(what: &str, folder: &Path, stop: &AtomicBool) -> anyhow::Result<u8> {
     let adapter = Adapter::find(what)?;
     println!("{}: adapter.toml is understood", adapter.subject());
     let open = to_fill_in(&adapter.folder)?;
@@ -20,7 +21,7 @@ pub fn check(what: &str, folder: &Path) -> anyhow::Result<u8> {
         open.iter().for_each(|place| println!("  {place}"));
         return Ok(1);
     }
-    install::install(&adapter, |step| println!("installing: {step}"))?;
+    install::install(&adapter, stop, |step| println!("installing: {step}"))?;
     let world = World::new(adapter, folder)?;
     let adapter = &world.adapter;
     let mut wrong = Vec::new();

@@ -149,7 +149,7 @@ pub struct Adapter {
     pub name: String,
     /// The engine's version.
     pub version: String,
-    /// All pinned versions.
+    /// The versions that it was made and tried with.
     pub versions: Vec<String>,
     /// A line about the engine and how it is driven.
     pub about: String,
@@ -199,6 +199,12 @@ pub enum AdapterError {
     },
 }
 
+/// Any version may be asked for, such as one before its release. It becomes a folder's name and a word of a command.
+fn is_version(version: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || ".+-_".contains(c);
+    version.starts_with(|c: char| c.is_ascii_alphanumeric()) && version.chars().all(is_plain)
+}
+
 impl Adapter {
     /// Reads the adapter of `what`: a folder, or the name of one under `adapters/`; `@VERSION` names one of its versions.
     pub fn find(what: &str) -> Result<Self, AdapterError> {
@@ -225,9 +231,9 @@ impl Adapter {
         file.check(shown, text)?;
         let version = match version {
             None => file.versions[0].clone(),
-            Some(version) if file.versions.iter().any(|known| known == version) => version.to_owned(),
+            Some(version) if is_version(version) => version.to_owned(),
             Some(version) => {
-                let what = format!("version {version} is not pinned; the versions are {}", file.versions.join(", "));
+                let what = format!("{version:?} is no version; those that were tried are {}", file.versions.join(", "));
                 return Err(AdapterError::Wrong { file: at_line(shown, text, "versions"), what });
             }
         };
@@ -269,6 +275,11 @@ impl Adapter {
             client,
             env,
         })
+    }
+
+    /// Whether it was tried with this version, or only asked to take it.
+    pub fn was_tried(&self) -> bool {
+        self.versions.contains(&self.version)
     }
 
     /// `NAME VERSION`: the subject of histories and reports.

@@ -135,6 +135,10 @@ fn facts(audited: &Audited, options: &Options) -> Vec<(String, String)> {
     let settings = &adapter.contract.settings;
     let mut facts = vec![("version".to_owned(), adapter.version.clone())];
     let mut fact = |name: &str, value: String| facts.push((name.to_owned(), value));
+    if !adapter.was_tried() {
+        let tried = adapter.versions.join(", ");
+        fact("note", format!("The adapter was made and tried with {tried}, not with this version."));
+    }
     fact("lease", format!("{} ms", settings.lease_ms));
     let recovery =
         settings.recovery_ms.map_or("not declared: no wait is called a loss".to_owned(), |ms| format!("{ms} ms"));

@@ -6,6 +6,7 @@ mod figures;
 mod table;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, bail};
 use hydra_live::adapter::{Adapter, Store as Wants, install};
@@ -116,6 +117,7 @@ impl Peers {
     }
 
     fn subjects(&self) -> anyhow::Result<Vec<Subject>> {
+        let never = AtomicBool::new(false);
         let mut subjects = vec![Subject::Embedded(StoreKind::Sqlite), Subject::Embedded(StoreKind::Postgres)];
         let names = if self.adapters.is_empty() { adapted::installed()? } else { self.adapters.clone() };
         for name in names {
@@ -125,7 +127,7 @@ impl Peers {
             }
             // This engine's own is built like this program.
             if adapter.name != "hydra-engine" {
-                install::install(&adapter, |step| eprintln!("installing {}: {step}", adapter.subject()))?;
+                install::install(&adapter, &never, |step| eprintln!("installing {}: {step}", adapter.subject()))?;
             }
             subjects.push(Subject::Adapted(Box::new(adapter)));
         }
