@@ -65,16 +65,18 @@ struct Round(u64);
 /// How many runs may go on at once.
 #[derive(Debug)]
 struct Pace {
+    least: usize,
     now: usize,
     most: usize,
     round: Round,
 }
 
 impl Pace {
-    /// Begins with so many, and never has more than `most`.
+    /// Begins with so many and never has fewer: what makes so few wait is not the audit. Never has more than `most`.
     fn new(first: usize, most: usize) -> Self {
         let most = most.max(1);
-        Pace { now: first.clamp(1, most), most, round: Round(0) }
+        let least = first.clamp(1, most);
+        Pace { least, now: least, most, round: Round(0) }
     }
 
     /// A run of that round ended while the processes took so many times longer than alone: a quarter more of them from
@@ -88,7 +90,7 @@ impl Pace {
         if slowness < ROOM {
             self.now = (self.now + step).min(self.most);
         } else if slowness > CROWDED {
-            self.now = (self.now - step).max(1);
+            self.now = self.now.saturating_sub(step).max(self.least);
         }
         if self.now != before {
             self.round.0 += 1;
@@ -113,8 +115,7 @@ mod tests {
     fn more_run_while_there_is_room_and_fewer_in_a_crowd() {
         let mut pace = Pace::new(4, 16);
         assert_eq!(rounds(&mut pace, &[1.0, 1.1, 2.0, 1.0]), [5, 7, 7, 9]);
-        // One always may, or nothing would ever be done.
-        assert_eq!(rounds(&mut pace, &[9.0; 9]), [6, 4, 3, 2, 1, 1, 1, 1, 1]);
+        assert_eq!(rounds(&mut pace, &[9.0; 4]), [6, 4, 4, 4]);
         assert_eq!(*rounds(&mut pace, &[1.0; 20]).last().unwrap(), 16);
     }
 
@@ -123,14 +124,15 @@ mod tests {
         let mut pace = Pace::new(4, 16);
         let before = pace.round;
         for _ in 0..4 {
-            pace.ended(before, 9.0);
+            pace.ended(before, 1.0);
         }
-        assert_eq!(pace.now, 3);
+        assert_eq!(pace.now, 5);
     }
 
     #[test]
     fn a_run_that_panics_gives_its_place_back() {
         let room = Room::new(1);
+        assert!(Room::new(0).floor().pace.now > 0, "one always may, or nothing would ever be done");
         let panicked = std::thread::scope(|scope| {
             let run = scope.spawn(|| {
                 let _place = room.enter();
