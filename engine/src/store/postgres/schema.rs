@@ -8,7 +8,7 @@ use crate::store::StoreError;
 /// Each brings a database from the version before to the next. None is ever changed once released.
 ///
 /// The checks say what the core's invariants say, where SQL can: the database itself refuses what must never be.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema.sql"), include_str!("lawful.sql")];
 
 /// The version that this engine reads and writes.
 const VERSION: i64 = MIGRATIONS.len() as i64;
