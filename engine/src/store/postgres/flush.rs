@@ -1,20 +1,34 @@
-//! Writes an image back: a statement for each kind of row, whatever their number, all sent at once. Each says how many
-//! rows it changed, and one too few undoes the transaction.
+//! Writes an image back: a statement for each kind of row, whatever their number, all sent at once. Each that may find
+//! fewer rows than it was given fails then, on the server: so the COMMIT may be sent right behind them, and is refused.
 
 use std::collections::BTreeMap;
 
 use futures::try_join;
 use hydra_protocol::decode;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Statement};
 
 use super::connect::Connection;
 use super::fault::Fault;
 use super::image::{ExecutionImage, Image, StepWrite};
 use super::rows::ms;
-use crate::store::{ExecutionKey, StoreError};
+use crate::store::{ExecutionId, ExecutionKey, StoreError};
 
-/// A start of the same id by somebody else, not yet committed when this transaction looked, is waited for and then
-/// shows as a row too few.
+/// A statement that must find all its rows: those that it changed are counted against its first parameter.
+macro_rules! all_or_nothing {
+    ($update:literal, $what:literal) => {
+        concat!(
+            "WITH done AS (",
+            $update,
+            " RETURNING 1) SELECT hydra.all_or_nothing(count(*), cardinality($1), '",
+            $what,
+            "') FROM done"
+        )
+    };
+}
+
+/// A start of the same id by somebody else, not yet committed when this transaction looked, is waited for and then in the
+/// way.
 const INSERT_EXECUTIONS: &str = "\
     WITH new AS ( \
         INSERT INTO hydra.executions (namespace, id, workflow, status, due_at, epoch, settled, replays, replays_max, \
@@ -22,7 +36,7 @@ const INSERT_EXECUTIONS: &str = "\
         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], \
                              $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], \
                              $13::bigint[], $14::bigint[]) \
-        ON CONFLICT (namespace, id) DO NOTHING RETURNING seq, namespace, id), \
+        RETURNING seq, namespace, id), \
     paid AS ( \
         INSERT INTO hydra.payloads (execution, input, output, error) \
         SELECT new.seq, u.input, u.output, u.error \
@@ -32,19 +46,25 @@ const INSERT_EXECUTIONS: &str = "\
     SELECT seq, namespace, id FROM new";
 
 /// The guard: the row still has the epoch that was read.
-const UPDATE_EXECUTIONS: &str = "\
+const UPDATE_EXECUTIONS: &str = all_or_nothing!(
+    "\
     UPDATE hydra.executions e SET status = u.status, due_at = u.due_at, epoch = u.epoch, settled = u.settled, \
         replays = u.replays, replays_max = u.replays_max, deadline = u.deadline, failure = u.failure, \
         worker = coalesce(u.worker, e.worker), ended_at = u.ended_at \
     FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], \
                 $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[]) \
          AS u (seq, was, status, due_at, epoch, settled, replays, replays_max, deadline, failure, worker, ended_at) \
-    WHERE e.seq = u.seq AND e.epoch = u.was";
+    WHERE e.seq = u.seq AND e.epoch = u.was",
+    "executions"
+);
 
-const UPDATE_PAYLOADS: &str = "\
+const UPDATE_PAYLOADS: &str = all_or_nothing!(
+    "\
     UPDATE hydra.payloads p SET output = u.output, error = u.error \
     FROM unnest($1::bigint[], $2::bytea[], $3::text[]) AS u (execution, output, error) \
-    WHERE p.execution = u.execution";
+    WHERE p.execution = u.execution",
+    "payloads"
+);
 
 const INSERT_STEPS: &str = "\
     INSERT INTO hydra.steps (execution, step, kind, epoch, attempt, attempts_max, state, due_at, ord, cause, \
@@ -53,7 +73,8 @@ const INSERT_STEPS: &str = "\
                          $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bytea[], \
                          $13::text[], $14::text[], $15::bytea[], $16::bigint[])";
 
-const UPDATE_STEPS: &str = "\
+const UPDATE_STEPS: &str = all_or_nothing!(
+    "\
     UPDATE hydra.steps s SET kind = u.kind, epoch = u.epoch, attempt = u.attempt, attempts_max = u.attempts_max, \
         state = u.state, due_at = u.due_at, ord = u.ord, cause = u.cause, settled_at = u.settled_at, \
         output = u.output, error = CASE WHEN u.keep_error THEN s.error ELSE u.error END \
@@ -61,16 +82,21 @@ const UPDATE_STEPS: &str = "\
                 $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bytea[], $13::text[], $14::bool[]) \
          AS u (execution, step, kind, epoch, attempt, attempts_max, state, due_at, ord, cause, settled_at, output, \
                error, keep_error) \
-    WHERE s.execution = u.execution AND s.step = u.step";
+    WHERE s.execution = u.execution AND s.step = u.step",
+    "steps"
+);
 
 const INSERT_LEASES: &str = "\
     INSERT INTO hydra.leases (execution, epoch, worker, claimed_at) \
     SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])";
 
-const END_LEASES: &str = "\
+const END_LEASES: &str = all_or_nothing!(
+    "\
     UPDATE hydra.leases l SET ended_at = u.ended_at \
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (execution, epoch, ended_at) \
-    WHERE l.execution = u.execution AND l.epoch = u.epoch";
+    WHERE l.execution = u.execution AND l.epoch = u.epoch",
+    "leases"
+);
 
 /// The parameters of one statement: one list for each column, all of the same length.
 #[derive(Default)]
@@ -143,16 +169,17 @@ fn add<T>(lists: &mut Vec<Vec<T>>) -> usize {
     lists.len() - 1
 }
 
-/// Writes what the image holds, in an open transaction. Answers the keys of new executions by those that they had in it.
-pub async fn flush(connection: &mut Connection, image: &Image) -> Result<BTreeMap<i64, ExecutionKey>, Fault> {
-    Writes::prepare(connection, image).await?.send(connection).await
-}
-
 /// What is to be written.
 pub struct Writes<'a> {
     image: &'a Image,
-    new: Columns<'a>,
-    others: [(&'static str, Columns<'a>); 6],
+    new: Write<'a>,
+    others: [Write<'a>; 6],
+}
+
+/// Rows of one kind, and the statement that writes them: none for no rows.
+struct Write<'a> {
+    statement: Option<Statement>,
+    rows: Columns<'a>,
 }
 
 impl<'a> Writes<'a> {
@@ -169,74 +196,56 @@ impl<'a> Writes<'a> {
         for (key, epoch, at) in &image.leases_ended {
             leases_ended.push([number(key.0), number(epoch.0.into()), number(ms(*at))]);
         }
-        let others = [
-            (UPDATE_EXECUTIONS, changed),
-            (UPDATE_PAYLOADS, results),
-            (INSERT_STEPS, begun),
-            (UPDATE_STEPS, steps),
-            (INSERT_LEASES, leases_begun),
-            (END_LEASES, leases_ended),
-        ];
-        if new.len > 0 {
-            connection.prepare(INSERT_EXECUTIONS).await?;
-        }
-        for (sql, rows) in &others {
-            if rows.len > 0 {
-                connection.prepare(sql).await?;
-            }
-        }
-        Ok(Writes { image, new, others })
+        Ok(Writes {
+            image,
+            new: Write::prepare(connection, INSERT_EXECUTIONS, new).await?,
+            others: [
+                Write::prepare(connection, UPDATE_EXECUTIONS, changed).await?,
+                Write::prepare(connection, UPDATE_PAYLOADS, results).await?,
+                Write::prepare(connection, INSERT_STEPS, begun).await?,
+                Write::prepare(connection, UPDATE_STEPS, steps).await?,
+                Write::prepare(connection, INSERT_LEASES, leases_begun).await?,
+                Write::prepare(connection, END_LEASES, leases_ended).await?,
+            ],
+        })
     }
 
-    /// Sends all of it at once: what is sent behind it sees it.
-    pub async fn send(&self, connection: &Connection) -> Result<BTreeMap<i64, ExecutionKey>, Fault> {
+    /// Sends all of it when it is first polled: what is sent behind it sees it, and a COMMIT is refused if any of it
+    /// fails. Answers the keys of new executions by those that they had in the image.
+    pub async fn send(&self, client: &Client) -> Result<BTreeMap<i64, ExecutionKey>, Error> {
         let [changed, results, begun, steps, leases_begun, leases_ended] =
-            self.others.each_ref().map(|(sql, rows)| write(connection, sql, rows));
-        let inserted = insert(connection, &self.new, self.image);
+            self.others.each_ref().map(|write| write.send(client));
+        let inserted = self.new.insert(client, self.image);
         let (keys, ..) = try_join!(inserted, changed, results, begun, steps, leases_begun, leases_ended)?;
         Ok(keys)
     }
 }
 
-/// Runs a statement that must change as many rows as it was given.
-async fn write(connection: &Connection, sql: &'static str, rows: &Columns<'_>) -> Result<(), Fault> {
-    if rows.len == 0 {
-        return Ok(());
+impl<'a> Write<'a> {
+    async fn prepare(connection: &mut Connection, sql: &'static str, rows: Columns<'a>) -> Result<Self, Fault> {
+        let statement = if rows.len > 0 { Some(connection.prepare(sql).await?) } else { None };
+        Ok(Write { statement, rows })
     }
-    let statement = connection.prepared(sql)?;
-    let changed = connection.client.execute(statement, &rows.params()).await?;
-    if changed == rows.len as u64 {
-        return Ok(());
-    }
-    let what = sql.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
-    Err(StoreError::Refused(format!(
-        "{what} changed {changed} rows instead of {}: the store does not isolate its transactions",
-        rows.len
-    ))
-    .into())
-}
 
-async fn insert(
-    connection: &Connection,
-    rows: &Columns<'_>,
-    image: &Image,
-) -> Result<BTreeMap<i64, ExecutionKey>, Fault> {
-    if rows.len == 0 {
-        return Ok(BTreeMap::new());
-    }
-    let statement = connection.prepared(INSERT_EXECUTIONS)?;
-    let found = connection.client.query(statement, &rows.params()).await?;
-    if found.len() != rows.len {
-        return Err(Fault::conflict("an execution of the same id was started at the same time"));
-    }
-    let mut keys = BTreeMap::new();
-    for row in found {
-        let id = crate::store::ExecutionId { namespace: row.try_get(1)?, id: row.try_get(2)? };
-        if let Some(Some(key)) = image.ids.get(&id) {
-            keys.insert(*key, ExecutionKey(row.try_get(0)?));
+    /// Changes as many rows as there are, or fails.
+    async fn send(&self, client: &Client) -> Result<(), Error> {
+        match &self.statement {
+            Some(statement) => client.execute(statement, &self.rows.params()).await.map(drop),
+            None => Ok(()),
         }
     }
-    Ok(keys)
+
+    async fn insert(&self, client: &Client, image: &Image) -> Result<BTreeMap<i64, ExecutionKey>, Error> {
+        let mut keys = BTreeMap::new();
+        let Some(statement) = &self.statement else { return Ok(keys) };
+        for row in client.query(statement, &self.rows.params()).await? {
+            let id = ExecutionId { namespace: row.try_get(1)?, id: row.try_get(2)? };
+            if let Some(Some(key)) = image.ids.get(&id) {
+                keys.insert(*key, ExecutionKey(row.try_get(0)?));
+            }
+        }
+        Ok(keys)
+    }
 }
 
 fn number<'a>(value: i64) -> Cell<'a> {

@@ -1,17 +1,19 @@
 //! A task that owns a connection and commits what has queued up for it together.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures::{TryFutureExt, try_join};
 use tokio::sync::{mpsc, watch};
 
 use super::Shared;
 use super::connect::{Connection, Link};
 use super::fault::{Fault, What};
-use super::flush;
+use super::flush::Writes;
 use super::image::Image;
 use super::load::{self, Lock, Wanted};
 use crate::store::apply::Tx;
@@ -233,29 +235,34 @@ async fn transaction(
             }
         }
     }
-    let keys = flush::flush(connection, &image).await?;
-    commit(shared, connection, sent, effects, &keys, batch.len()).await
+    let writes = Writes::prepare(connection, &image).await?;
+    commit(shared, connection, sent, writes, async { Ok(()) }, effects, batch.len()).await
 }
 
-/// Commits, and tells all who wait for what it brought. `keys` are those of new executions.
-pub async fn commit(
+/// Writes and commits at one go, and tells all who wait for what it brought. `beside` is asked between the two.
+///
+/// The COMMIT does not wait for what becomes of the writes: if one of them fails, the server undoes all of them instead.
+pub async fn commit<T>(
     shared: &Shared,
     connection: &Connection,
     sent: &AtomicBool,
+    writes: Writes<'_>,
+    beside: impl Future<Output = Result<T, tokio_postgres::Error>>,
     mut effects: Effects,
-    keys: &BTreeMap<i64, ExecutionKey>,
     commands: usize,
-) -> Result<(), Fault> {
+) -> Result<T, Fault> {
     let started = Instant::now();
-    sent.store(true, Ordering::Relaxed);
-    let done = connection.commit().await;
+    let done = write_and_commit(connection, sent, &writes, beside).await;
     metrics::histogram!("hydra_store_commit_seconds").record(started.elapsed());
     metrics::histogram!("hydra_store_commands_per_commit").record(commands as f64);
-    if let Err(fault) = &done {
-        metrics::counter!("hydra_store_commit_failures").increment(1);
-        tracing::warn!(error = %fault.error, commands, "a commit failed");
-        return done;
-    }
+    let (keys, answer) = match done {
+        Ok(done) => done,
+        Err(fault) => {
+            metrics::counter!("hydra_store_commit_failures").increment(1);
+            tracing::warn!(error = %fault.error, commands, "a commit failed");
+            return Err(fault);
+        }
+    };
     metrics::counter!("hydra_store_commits").increment(1);
     for (key, _) in &mut effects.ended {
         *key = keys.get(&key.0).copied().unwrap_or(*key);
@@ -264,5 +271,26 @@ pub async fn commit(
     if effects.due_changed {
         shared.announce.notify_one();
     }
-    done
+    Ok(answer)
+}
+
+async fn write_and_commit<T>(
+    connection: &Connection,
+    sent: &AtomicBool,
+    writes: &Writes<'_>,
+    beside: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<(BTreeMap<i64, ExecutionKey>, T), Fault> {
+    let mut writing = pin!(async { try_join!(writes.send(&connection.client), beside) });
+    let written = match futures::poll!(writing.as_mut()) {
+        // Without a COMMIT behind it: (1) a settlement is two statements; (2) the second cannot be encoded; (3) the
+        // first is committed.
+        Poll::Ready(Err(error)) => return Err(error.into()),
+        Poll::Ready(Ok(written)) => Some(written),
+        Poll::Pending => None,
+    };
+    sent.store(true, Ordering::Relaxed);
+    match written {
+        Some(written) => connection.commit().await.map(|()| written),
+        None => try_join!(writing.map_err(Fault::of_write), connection.commit()).map(|(written, ())| written),
+    }
 }
