@@ -79,7 +79,7 @@ async fn a_write_that_finds_too_few_rows_leaves_nothing_behind() {
     );
     let succeeded = hydra_protocol::Settlement::Succeeded;
     let refused = store.command(settle(one.key, one.epoch, 1, 1, succeeded)).await;
-    assert!(matches!(&refused, Err(StoreError::Refused(why)) if why.contains("hydra.steps")), "{refused:?}");
+    assert!(matches!(&refused, Err(StoreError::Refused(why)) if why.contains("1 rows instead of 2")), "{refused:?}");
     assert_eq!(rows(), "0|running");
     sql(&url, &["DROP TRIGGER no ON hydra.steps"]);
     store.command(settle(one.key, one.epoch, 1, 1, succeeded)).await.unwrap().decision.unwrap();

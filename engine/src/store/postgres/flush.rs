@@ -1,7 +1,9 @@
-//! Writes an image back: a statement for each kind of row, whatever their number, all sent at once. Each that may find
-//! fewer rows than it was given fails then, on the server: so the COMMIT may be sent right behind them, and is refused.
+//! Writes an image back: new executions in one statement and all other rows in another, whatever their number and kinds.
+//! One that finds fewer rows than it was given fails, on the server: so the COMMIT may be sent right behind it, and undoes
+//! the transaction then.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use futures::try_join;
 use hydra_protocol::decode;
@@ -13,19 +15,6 @@ use super::fault::Fault;
 use super::image::{ExecutionImage, Image, StepWrite};
 use super::rows::ms;
 use crate::store::{ExecutionId, ExecutionKey, StoreError};
-
-/// A statement that must find all its rows: those that it changed are counted against its first parameter.
-macro_rules! all_or_nothing {
-    ($update:literal, $what:literal) => {
-        concat!(
-            "WITH done AS (",
-            $update,
-            " RETURNING 1) SELECT hydra.all_or_nothing(count(*), cardinality($1), '",
-            $what,
-            "') FROM done"
-        )
-    };
-}
 
 /// A start of the same id by somebody else, not yet committed when this transaction looked, is waited for and then in the
 /// way.
@@ -46,57 +35,75 @@ const INSERT_EXECUTIONS: &str = "\
     SELECT seq, namespace, id FROM new";
 
 /// The guard: the row still has the epoch that was read.
-const UPDATE_EXECUTIONS: &str = all_or_nothing!(
-    "\
+const UPDATE_EXECUTIONS: &str = "\
     UPDATE hydra.executions e SET status = u.status, due_at = u.due_at, epoch = u.epoch, settled = u.settled, \
         replays = u.replays, replays_max = u.replays_max, deadline = u.deadline, failure = u.failure, \
         worker = coalesce(u.worker, e.worker), ended_at = u.ended_at \
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], \
-                $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[]) \
+    FROM unnest($::bigint[], $::bigint[], $::text[], $::bigint[], $::bigint[], $::bigint[], $::bigint[], \
+                $::bigint[], $::bigint[], $::text[], $::text[], $::bigint[]) \
          AS u (seq, was, status, due_at, epoch, settled, replays, replays_max, deadline, failure, worker, ended_at) \
-    WHERE e.seq = u.seq AND e.epoch = u.was",
-    "executions"
-);
+    WHERE e.seq = u.seq AND e.epoch = u.was";
 
-const UPDATE_PAYLOADS: &str = all_or_nothing!(
-    "\
+const UPDATE_PAYLOADS: &str = "\
     UPDATE hydra.payloads p SET output = u.output, error = u.error \
-    FROM unnest($1::bigint[], $2::bytea[], $3::text[]) AS u (execution, output, error) \
-    WHERE p.execution = u.execution",
-    "payloads"
-);
+    FROM unnest($::bigint[], $::bytea[], $::text[]) AS u (execution, output, error) \
+    WHERE p.execution = u.execution";
 
 const INSERT_STEPS: &str = "\
     INSERT INTO hydra.steps (execution, step, kind, epoch, attempt, attempts_max, state, due_at, ord, cause, \
                              settled_at, output, error, name, input, begun_at) \
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], \
-                         $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bytea[], \
-                         $13::text[], $14::text[], $15::bytea[], $16::bigint[])";
+    SELECT * FROM unnest($::bigint[], $::bigint[], $::text[], $::bigint[], $::bigint[], $::bigint[], \
+                         $::text[], $::bigint[], $::bigint[], $::text[], $::bigint[], $::bytea[], \
+                         $::text[], $::text[], $::bytea[], $::bigint[])";
 
-const UPDATE_STEPS: &str = all_or_nothing!(
-    "\
+const UPDATE_STEPS: &str = "\
     UPDATE hydra.steps s SET kind = u.kind, epoch = u.epoch, attempt = u.attempt, attempts_max = u.attempts_max, \
         state = u.state, due_at = u.due_at, ord = u.ord, cause = u.cause, settled_at = u.settled_at, \
         output = u.output, error = CASE WHEN u.keep_error THEN s.error ELSE u.error END \
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], \
-                $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bytea[], $13::text[], $14::bool[]) \
+    FROM unnest($::bigint[], $::bigint[], $::text[], $::bigint[], $::bigint[], $::bigint[], $::text[], \
+                $::bigint[], $::bigint[], $::text[], $::bigint[], $::bytea[], $::text[], $::bool[]) \
          AS u (execution, step, kind, epoch, attempt, attempts_max, state, due_at, ord, cause, settled_at, output, \
                error, keep_error) \
-    WHERE s.execution = u.execution AND s.step = u.step",
-    "steps"
-);
+    WHERE s.execution = u.execution AND s.step = u.step";
 
 const INSERT_LEASES: &str = "\
     INSERT INTO hydra.leases (execution, epoch, worker, claimed_at) \
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])";
+    SELECT * FROM unnest($::bigint[], $::bigint[], $::text[], $::bigint[])";
 
-const END_LEASES: &str = all_or_nothing!(
-    "\
+const END_LEASES: &str = "\
     UPDATE hydra.leases l SET ended_at = u.ended_at \
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (execution, epoch, ended_at) \
-    WHERE l.execution = u.execution AND l.epoch = u.epoch",
-    "leases"
-);
+    FROM unnest($::bigint[], $::bigint[], $::bigint[]) AS u (execution, epoch, ended_at) \
+    WHERE l.execution = u.execution AND l.epoch = u.epoch";
+
+/// What changes rows that are there, and adds to them. Each stands for its rows in one statement for all of them: what the
+/// server does for a statement, whatever its rows, costs as much as dozens of rows do. No two change the same row.
+const KINDS: [&str; 6] = [UPDATE_EXECUTIONS, UPDATE_PAYLOADS, INSERT_STEPS, UPDATE_STEPS, INSERT_LEASES, END_LEASES];
+
+/// The statement for each set of kinds, by their bits.
+static CHANGES: LazyLock<[String; 1 << KINDS.len()]> = LazyLock::new(|| std::array::from_fn(changes));
+
+/// The statement for a set of kinds: parameters are numbered on from one kind to the next, and the rows that all of them
+/// changed are counted against those that each was given, in its first.
+fn changes(set: usize) -> String {
+    let (mut with, mut done, mut given, mut number) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for (at, kind) in KINDS.iter().enumerate().filter(|(at, _)| set & (1 << at) != 0) {
+        given.push(format!("cardinality(${})", number + 1));
+        done.push(format!("TABLE done_{at}"));
+        let mut parts = kind.split('$');
+        let mut numbered = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            number += 1;
+            numbered += &format!("${number}{part}");
+        }
+        with.push(format!("done_{at} AS ({numbered} RETURNING 1)"));
+    }
+    format!(
+        "WITH {} SELECT hydra.all_or_nothing(count(*), {}) FROM ({}) AS done",
+        with.join(", "),
+        given.join(" + "),
+        done.join(" UNION ALL ")
+    )
+}
 
 /// The parameters of one statement: one list for each column, all of the same length.
 #[derive(Default)]
@@ -172,14 +179,10 @@ fn add<T>(lists: &mut Vec<Vec<T>>) -> usize {
 /// What is to be written.
 pub struct Writes<'a> {
     image: &'a Image,
-    new: Write<'a>,
-    others: [Write<'a>; 6],
-}
-
-/// Rows of one kind, and the statement that writes them: none for no rows.
-struct Write<'a> {
-    statement: Option<Statement>,
-    rows: Columns<'a>,
+    new: Columns<'a>,
+    changed: [Columns<'a>; KINDS.len()],
+    /// For new executions, and for all else; none for no rows.
+    statements: [Option<Statement>; 2],
 }
 
 impl<'a> Writes<'a> {
@@ -196,55 +199,37 @@ impl<'a> Writes<'a> {
         for (key, epoch, at) in &image.leases_ended {
             leases_ended.push([number(key.0), number(epoch.0.into()), number(ms(*at))]);
         }
-        Ok(Writes {
-            image,
-            new: Write::prepare(connection, INSERT_EXECUTIONS, new).await?,
-            others: [
-                Write::prepare(connection, UPDATE_EXECUTIONS, changed).await?,
-                Write::prepare(connection, UPDATE_PAYLOADS, results).await?,
-                Write::prepare(connection, INSERT_STEPS, begun).await?,
-                Write::prepare(connection, UPDATE_STEPS, steps).await?,
-                Write::prepare(connection, INSERT_LEASES, leases_begun).await?,
-                Write::prepare(connection, END_LEASES, leases_ended).await?,
-            ],
-        })
+        let changed = [changed, results, begun, steps, leases_begun, leases_ended];
+        let set = changed.iter().enumerate().fold(0, |set, (at, rows)| set | (usize::from(rows.len > 0) << at));
+        let statements = [
+            if new.len > 0 { Some(connection.prepare(INSERT_EXECUTIONS).await?) } else { None },
+            if set > 0 { Some(connection.prepare(&CHANGES[set]).await?) } else { None },
+        ];
+        Ok(Writes { image, new, changed, statements })
     }
 
-    /// Sends all of it when it is first polled: what is sent behind it sees it, and a COMMIT is refused if any of it
+    /// Sends all of it when it is first polled: what is sent behind it sees it, and a COMMIT undoes it if any of it
     /// fails. Answers the keys of new executions by those that they had in the image.
     pub async fn send(&self, client: &Client) -> Result<BTreeMap<i64, ExecutionKey>, Error> {
-        let [changed, results, begun, steps, leases_begun, leases_ended] =
-            self.others.each_ref().map(|write| write.send(client));
-        let inserted = self.new.insert(client, self.image);
-        let (keys, ..) = try_join!(inserted, changed, results, begun, steps, leases_begun, leases_ended)?;
-        Ok(keys)
-    }
-}
-
-impl<'a> Write<'a> {
-    async fn prepare(connection: &mut Connection, sql: &'static str, rows: Columns<'a>) -> Result<Self, Fault> {
-        let statement = if rows.len > 0 { Some(connection.prepare(sql).await?) } else { None };
-        Ok(Write { statement, rows })
+        try_join!(self.insert(client), self.change(client)).map(|(keys, ())| keys)
     }
 
-    /// Changes as many rows as there are, or fails.
-    async fn send(&self, client: &Client) -> Result<(), Error> {
-        match &self.statement {
-            Some(statement) => client.execute(statement, &self.rows.params()).await.map(drop),
-            None => Ok(()),
-        }
-    }
-
-    async fn insert(&self, client: &Client, image: &Image) -> Result<BTreeMap<i64, ExecutionKey>, Error> {
+    async fn insert(&self, client: &Client) -> Result<BTreeMap<i64, ExecutionKey>, Error> {
         let mut keys = BTreeMap::new();
-        let Some(statement) = &self.statement else { return Ok(keys) };
-        for row in client.query(statement, &self.rows.params()).await? {
+        let Some(statement) = &self.statements[0] else { return Ok(keys) };
+        for row in client.query(statement, &self.new.params()).await? {
             let id = ExecutionId { namespace: row.try_get(1)?, id: row.try_get(2)? };
-            if let Some(Some(key)) = image.ids.get(&id) {
+            if let Some(Some(key)) = self.image.ids.get(&id) {
                 keys.insert(*key, ExecutionKey(row.try_get(0)?));
             }
         }
         Ok(keys)
+    }
+
+    async fn change(&self, client: &Client) -> Result<(), Error> {
+        let Some(statement) = &self.statements[1] else { return Ok(()) };
+        let params: Vec<_> = self.changed.iter().flat_map(Columns::params).collect();
+        client.execute(statement, &params).await.map(drop)
     }
 }
 
