@@ -99,6 +99,7 @@ impl Writer {
     pub async fn run(mut self, mut queue: mpsc::Receiver<Work>, mut closing: watch::Receiver<bool>) {
         let mut taken = Vec::new();
         let batch_max = self.shared.options.batch_commands_max.max(1);
+        let mut last = 0;
         loop {
             // What has queued up while the last batch was committed is the next batch: no delay at one client, large
             // batches at many.
@@ -113,8 +114,22 @@ impl Writer {
             if count == 0 {
                 return;
             }
-            metrics::gauge!("hydra_store_queue_length").set(queue.len() as f64);
             let mut waiting: VecDeque<_> = taken.drain(..).filter(|work| !work.is_abandoned()).collect();
+            if waiting.is_empty() {
+                continue;
+            }
+            // Most of those who were answered together ask again about as soon as a transaction can be begun. Without
+            // them there are two groups that take turns for ever, in twice as many batches, each of which costs the
+            // server nearly as much as one for all.
+            if last > 1 && self.begin_early().await {
+                while waiting.len() < batch_max
+                    && let Ok(work) = queue.try_recv()
+                {
+                    waiting.push_back(work);
+                }
+            }
+            last = waiting.len();
+            metrics::gauge!("hydra_store_queue_length").set(queue.len() as f64);
             while !waiting.is_empty() {
                 let mut bytes = 0;
                 let mut batch = Vec::with_capacity(waiting.len());
@@ -128,6 +143,11 @@ impl Writer {
                 self.apply(batch).await;
             }
         }
+    }
+
+    /// Whether a transaction was begun, for a batch that is applied at once.
+    async fn begin_early(&mut self) -> bool {
+        bounded(&self.shared, &mut self.link, async |connection, _| connection.begin_early().await).await.is_ok()
     }
 
     /// Applies a batch in one transaction. If that fails for one of them, each in one of its own, so that only the
