@@ -60,6 +60,32 @@ async fn a_write_that_the_database_refuses_fails_alone() {
     }
 }
 
+/// The COMMIT is sent behind the writes without waiting for them.
+#[tokio::test]
+async fn a_write_that_finds_too_few_rows_leaves_nothing_behind() {
+    let url = database();
+    let store = PostgresStore::open(&url).unwrap();
+    store.command(start("o-1")).await.unwrap().decision.unwrap();
+    let one = store.claim(claim("a")).await.unwrap().claimed.remove(0);
+    store.command(begin(one.key, one.epoch, 1, Kind::Keyed, 1)).await.unwrap().decision.unwrap();
+    let rows = || sql(&url, &["SELECT e.settled, s.state FROM hydra.executions e, hydra.steps s"]);
+    // As if the row were gone by the time it is written: nothing in the engine knows of it.
+    sql(
+        &url,
+        &[
+            "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+            "CREATE TRIGGER no BEFORE UPDATE ON hydra.steps FOR EACH ROW EXECUTE FUNCTION no()",
+        ],
+    );
+    let succeeded = hydra_protocol::Settlement::Succeeded;
+    let refused = store.command(settle(one.key, one.epoch, 1, 1, succeeded)).await;
+    assert!(matches!(&refused, Err(StoreError::Refused(why)) if why.contains("1 rows instead of 2")), "{refused:?}");
+    assert_eq!(rows(), "0|running");
+    sql(&url, &["DROP TRIGGER no ON hydra.steps"]);
+    store.command(settle(one.key, one.epoch, 1, 1, succeeded)).await.unwrap().decision.unwrap();
+    assert_eq!(rows(), "1|succeeded");
+}
+
 #[tokio::test]
 async fn starts_of_one_id_at_once_start_it_once() {
     let url = database();

@@ -7,6 +7,7 @@ mod harness;
 mod bodies;
 mod commits;
 mod crashes;
+mod lawful;
 mod opening;
 mod plans;
 mod processes;

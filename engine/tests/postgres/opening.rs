@@ -16,7 +16,7 @@ fn workers_that_start_at_once_make_one_schema() {
             assert_eq!(opened.join().unwrap(), Ok(()));
         }
     });
-    assert_eq!(sql(url, &["SELECT version FROM hydra.meta"]), "1");
+    assert_eq!(sql(url, &["SELECT version FROM hydra.meta"]), "3");
 }
 
 fn not_a_store(url: &str, says: &str) {

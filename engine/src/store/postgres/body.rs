@@ -16,10 +16,11 @@ use tokio::time::Instant;
 
 use super::connect::{Connection, Link, USERS_PLANS};
 use super::fault::{self, Fault, What};
+use super::flush::Writes;
 use super::image::Image;
 use super::load::{self, Lock, Wanted};
 use super::values::{self, Param};
-use super::{Shared, flush, guard, writer};
+use super::{Shared, guard, writer};
 use crate::store::apply::{Decided, Tx};
 use crate::store::signals::Effects;
 use crate::store::{Answer, CommandRequest, StoreError, Transact, Transaction, Value, body, check};
@@ -319,8 +320,8 @@ async fn settle(
         undo(connection).await?;
         return Ok(answer);
     }
-    let keys = flush::flush(connection, &image).await?;
-    writer::commit(shared, connection, sent, effects, &keys, 1).await?;
+    let writes = Writes::prepare(connection, &image).await?;
+    writer::commit(shared, connection, sent, writes, async { Ok(()) }, effects, 1).await?;
     Ok(answer)
 }
 

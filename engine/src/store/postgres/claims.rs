@@ -6,13 +6,17 @@ use std::time::Duration;
 
 use hydra_protocol::{Span, Time};
 use tokio::sync::{mpsc, watch};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Row, Statement};
 
 use super::Shared;
+use super::clock::now_ms;
 use super::connect::{Connection, Link};
 use super::fault::{Fault, What};
+use super::flush::Writes;
 use super::image::Image;
 use super::rows::{column, execution_columns, ms};
-use super::{flush, load, writer};
+use super::{load, writer};
 use crate::store::apply::Tx;
 use crate::store::backend::Candidate;
 use crate::store::group_commit::job::Job;
@@ -27,14 +31,21 @@ const LOCKED_AGAIN: Span = Span::from_millis(10);
 ///
 /// First it is counted, without locks, how many of the longest due each source has; then so many of each are locked. So
 /// no more are locked than are wanted, each from an index that begins with its source. Source 0 are executions past their
-/// deadline, of any workflow. Each source is read from after its cursor on.
+/// deadline, of any workflow. Each source is read from after its cursor on. Due is what is due at a time that is given, or
+/// when the server comes to it: so that nobody has to ask it for the time first.
+macro_rules! by_now {
+    () => {
+        concat!("(SELECT coalesce($2::bigint, ", now_ms!(), "))")
+    };
+}
 macro_rules! due {
     ($lock:literal, $columns:expr, $limit:literal) => {
         concat!(
             "SELECT e.due_at AS since, ",
             $columns,
-            " FROM hydra.executions e WHERE e.namespace = $1 AND e.workflow = s.workflow AND e.due_at <= $2 \
-             AND (e.due_at, e.seq) > (s.from_due, s.from_seq) ORDER BY e.due_at, e.seq LIMIT ",
+            " FROM hydra.executions e WHERE e.namespace = $1 AND e.workflow = s.workflow AND e.due_at <= ",
+            by_now!(),
+            " AND (e.due_at, e.seq) > (s.from_due, s.from_seq) ORDER BY e.due_at, e.seq LIMIT ",
             $limit,
             $lock
         )
@@ -45,8 +56,9 @@ macro_rules! overdue {
         concat!(
             "SELECT e.deadline AS since, ",
             $columns,
-            " FROM hydra.executions e WHERE e.namespace = $1 AND e.due_at IS NOT NULL AND e.deadline <= $2 \
-             AND (e.deadline, e.seq) > ($6, $7) ORDER BY e.deadline, e.seq LIMIT ",
+            " FROM hydra.executions e WHERE e.namespace = $1 AND e.due_at IS NOT NULL AND e.deadline <= ",
+            by_now!(),
+            " AND (e.deadline, e.seq) > ($6, $7) ORDER BY e.deadline, e.seq LIMIT ",
             $limit,
             $lock
         )
@@ -145,18 +157,28 @@ async fn transaction(
     sent: &AtomicBool,
     request: &ClaimRequest,
 ) -> Result<Claims, Fault> {
-    let reading = shared.clock.prepare(connection).await?;
-    let ((), now) = futures::try_join!(connection.begin(), reading.read(connection))?;
+    let mut cursors: Vec<Option<Candidate>> = vec![None; request.workflows.len() + 1];
+    let (reading, due) = (shared.clock.prepare(connection).await?, connection.prepare(DUE).await?);
+    // The clock is read last: what was due before is due by then.
+    let ((), first, now) = futures::try_join!(
+        connection.begin(),
+        lock_due(&connection.client, &due, request, reading.given(), &cursors, request.limit),
+        reading.read(connection),
+    )?;
+    let mut first = Some(first);
     let (mut image, mut effects) = (Image::default(), Effects::default());
     let mut claims = Claims { claimed: Vec::new(), ended: 0, now, next_due: None };
-    let mut cursors: Vec<Option<Candidate>> = vec![None; request.workflows.len() + 1];
     let mut tried: Vec<i64> = Vec::new();
     loop {
         let wanted = request.limit - claims.claimed.len();
         if wanted == 0 {
             break;
         }
-        let page = lock_due(connection, &mut image, request, now, &cursors, wanted).await?;
+        let rows = match first.take() {
+            Some(rows) => rows,
+            None => lock_due(&connection.client, &due, request, Some(now), &cursors, wanted).await?,
+        };
+        let page = read_page(connection, &mut image, &rows).await?;
         let exhausted = page.len() < wanted;
         for found in page {
             cursors[found.source] = Some(found.candidate);
@@ -187,40 +209,41 @@ async fn transaction(
             break;
         }
     }
-    connection.prepare(NEXT_DUE).await?;
-    let writes = flush::Writes::prepare(connection, &image).await?;
-    let (keys, next) =
-        futures::try_join!(writes.send(connection), next_due(connection, request, now, &claims, &tried))?;
-    claims.next_due = next;
-    writer::commit(shared, connection, sent, effects, &keys, claims.claimed.len()).await?;
+    let statement = connection.prepare(NEXT_DUE).await?;
+    let writes = Writes::prepare(connection, &image).await?;
+    let next = next_due(&connection.client, &statement, request, now, &claims, &tried);
+    claims.next_due = writer::commit(shared, connection, sent, writes, next, effects, claims.claimed.len()).await?;
     Ok(claims)
 }
 
-/// Locks the next page, and reads what claiming it needs.
+/// Locks the next page of what is due. Sent when it is first polled.
 async fn lock_due(
-    connection: &mut Connection,
-    image: &mut Image,
+    client: &Client,
+    statement: &Statement,
     request: &ClaimRequest,
-    now: Time,
+    by: Option<Time>,
     cursors: &[Option<Candidate>],
     wanted: usize,
-) -> Result<Vec<Found>, Fault> {
-    let statement = connection.prepare(DUE).await?;
+) -> Result<Vec<Row>, Fault> {
+    if wanted == 0 {
+        return Ok(Vec::new());
+    }
     let cursors: Vec<_> =
         cursors.iter().map(|after| after.map_or((0, i64::MIN), |after| (ms(after.due_at), after.key.0))).collect();
     let (from_due, from_seq): (Vec<_>, Vec<_>) = cursors[1..].iter().copied().unzip();
     let limit = i64::try_from(wanted).unwrap_or(i64::MAX);
     let (overdue_from, overdue_seq) = cursors[0];
     let workflows: Vec<&str> = request.workflows.iter().map(|workflow| &**workflow).collect();
-    let client = &connection.client;
-    let rows = client
-        .query(
-            &statement,
-            &[&&*request.namespace, &ms(now), &workflows, &from_due, &from_seq, &overdue_from, &overdue_seq, &limit],
-        )
-        .await?;
+    let by = by.map(ms);
+    let params: [&(dyn ToSql + Sync); 8] =
+        [&&*request.namespace, &by, &workflows, &from_due, &from_seq, &overdue_from, &overdue_seq, &limit];
+    Ok(client.query(statement, &params).await?)
+}
+
+/// Reads what claiming the locked rows needs.
+async fn read_page(connection: &mut Connection, image: &mut Image, rows: &[Row]) -> Result<Vec<Found>, Fault> {
     let (mut page, mut journals) = (Vec::with_capacity(rows.len()), Vec::new());
-    for row in &rows {
+    for row in rows {
         let key = image.fill_execution(row)?;
         let name = || super::rows::execution_name(key);
         let since: i64 = column(row, 12, name)?;
@@ -243,19 +266,19 @@ async fn lock_due(
 
 /// When the worker should look again. Sees what this transaction has written.
 async fn next_due(
-    connection: &Connection,
+    client: &Client,
+    statement: &Statement,
     request: &ClaimRequest,
     now: Time,
     claims: &Claims,
     tried: &[i64],
-) -> Result<Option<Time>, Fault> {
-    let statement = connection.prepared(NEXT_DUE)?;
+) -> Result<Option<Time>, Error> {
     // With the limit reached more may be due by now. Otherwise all that was due was tried, and what could not be
     // claimed must not make an idle worker ask again at once, for ever.
     let full = claims.claimed.len() >= request.limit;
     let after = if full { -1 } else { ms(now) };
     let workflows: Vec<&str> = request.workflows.iter().map(|workflow| &**workflow).collect();
-    let row = connection.client.query_one(statement, &[&&*request.namespace, &workflows, &after, &tried]).await?;
+    let row = client.query_one(statement, &[&&*request.namespace, &workflows, &after, &tried]).await?;
     let next: Option<i64> = row.try_get(0)?;
     let locked: Option<bool> = row.try_get(1)?;
     let next = next.map(|ms| Time::from_millis(u64::try_from(ms).unwrap_or(0)));

@@ -10,7 +10,14 @@ use super::fault::Fault;
 use crate::store::Clock;
 
 /// Milliseconds, at the moment it is read: not the beginning of the transaction, which may have waited for locks since.
-const NOW: &str = "SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+macro_rules! now_ms {
+    () => {
+        "floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    };
+}
+pub(super) use now_ms;
+
+const NOW: &str = concat!("SELECT ", now_ms!());
 
 /// Reads the time.
 pub struct StoreClock {
@@ -57,6 +64,11 @@ pub struct Reading<'a> {
 }
 
 impl Reading<'_> {
+    /// The time, where it is not the server's.
+    pub fn given(&self) -> Option<Time> {
+        self.clock.given.as_ref().map(|clock| clock.now())
+    }
+
     /// The time.
     pub async fn read(&self, connection: &Connection) -> Result<Time, Fault> {
         let (Some(statement), None) = (&self.statement, &self.clock.given) else {

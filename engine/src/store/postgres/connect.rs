@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::try_join;
@@ -92,7 +93,13 @@ impl Connector {
                 (client, tokio::spawn(drive(connection, tell)))
             }
         };
-        Ok(Connection { client, driver, statements: HashMap::new(), connector: Arc::clone(self) })
+        Ok(Connection {
+            client,
+            driver,
+            statements: HashMap::new(),
+            connector: Arc::clone(self),
+            begun: AtomicBool::new(false),
+        })
     }
 }
 
@@ -128,6 +135,8 @@ pub struct Connection {
     driver: JoinHandle<()>,
     statements: HashMap<&'static str, Statement>,
     connector: Arc<Connector>,
+    /// Whether a transaction was begun early, and nothing asked in it yet.
+    begun: AtomicBool,
 }
 
 impl Drop for Connection {
@@ -157,8 +166,19 @@ impl Connection {
         let _ = (&mut self.driver).await;
     }
 
-    /// Begins a transaction. Sent when it is first polled, so that others may be sent behind it at once.
+    /// Begins a transaction before it is known what will be asked in it: that must come soon.
+    pub async fn begin_early(&self) -> Result<(), Fault> {
+        self.begin().await?;
+        self.begun.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Begins a transaction, or goes on with one that was begun early. Sent when it is first polled, so that others may be
+    /// sent behind it at once.
     pub async fn begin(&self) -> Result<(), Fault> {
+        if self.begun.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
         let begin = async { Ok::<_, Fault>(self.client.batch_execute("BEGIN").await?) };
         try_join!(begin, self.engines_settings()).map(drop)
     }
@@ -177,6 +197,7 @@ impl Connection {
 
     /// Undoes the transaction. Whether the connection is still good.
     pub async fn rollback(&self) -> bool {
+        self.begun.store(false, Ordering::Relaxed);
         !self.client.is_closed() && self.client.batch_execute("ROLLBACK").await.is_ok()
     }
 }

@@ -46,6 +46,14 @@ impl Fault {
         Fault { what: What::Connection, error: StoreError::Unknown(why.to_string()) }
     }
 
+    /// What an error means of a statement behind which a COMMIT was sent at once.
+    ///
+    /// What the server says of the statement it says before it comes to the COMMIT, and undoes the transaction then.
+    /// Whatever else ends the wait may have come after it had done both.
+    pub fn of_write(error: Error) -> Self {
+        if error.as_db_error().is_some() { Fault::from(error) } else { Fault::unknown(text(&error)) }
+    }
+
     /// What an error of a COMMIT means.
     ///
     /// The server answers an error (and no more than that) only before the commit is in its log: a deferred constraint,
@@ -76,6 +84,9 @@ impl From<Error> for Fault {
         };
         let code = db.code().code();
         match (&code[..2], code) {
+            (_, "23505") if db.schema() == Some("hydra") && db.constraint() == Some("executions_namespace_id_key") => {
+                Fault::conflict("an execution of the same id was started at the same time")
+            }
             ("40", _) => Fault::conflict(what),
             // A standby, or a server that became one: the next connection looks for the primary.
             (_, "25006") => Fault::connection(format!("the server takes no writes: {what}")),

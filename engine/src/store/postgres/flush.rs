@@ -1,20 +1,23 @@
-//! Writes an image back: a statement for each kind of row, whatever their number, all sent at once. Each says how many
-//! rows it changed, and one too few undoes the transaction.
+//! Writes an image back: new executions in one statement and all other rows in another, whatever their number and kinds.
+//! One that finds fewer rows than it was given fails, on the server: so the COMMIT may be sent right behind it, and undoes
+//! the transaction then.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use futures::try_join;
 use hydra_protocol::decode;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Error, Statement};
 
 use super::connect::Connection;
 use super::fault::Fault;
 use super::image::{ExecutionImage, Image, StepWrite};
 use super::rows::ms;
-use crate::store::{ExecutionKey, StoreError};
+use crate::store::{ExecutionId, ExecutionKey, StoreError};
 
-/// A start of the same id by somebody else, not yet committed when this transaction looked, is waited for and then
-/// shows as a row too few.
+/// A start of the same id by somebody else, not yet committed when this transaction looked, is waited for and then in the
+/// way.
 const INSERT_EXECUTIONS: &str = "\
     WITH new AS ( \
         INSERT INTO hydra.executions (namespace, id, workflow, status, due_at, epoch, settled, replays, replays_max, \
@@ -22,7 +25,7 @@ const INSERT_EXECUTIONS: &str = "\
         SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bigint[], \
                              $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], \
                              $13::bigint[], $14::bigint[]) \
-        ON CONFLICT (namespace, id) DO NOTHING RETURNING seq, namespace, id), \
+        RETURNING seq, namespace, id), \
     paid AS ( \
         INSERT INTO hydra.payloads (execution, input, output, error) \
         SELECT new.seq, u.input, u.output, u.error \
@@ -36,41 +39,71 @@ const UPDATE_EXECUTIONS: &str = "\
     UPDATE hydra.executions e SET status = u.status, due_at = u.due_at, epoch = u.epoch, settled = u.settled, \
         replays = u.replays, replays_max = u.replays_max, deadline = u.deadline, failure = u.failure, \
         worker = coalesce(u.worker, e.worker), ended_at = u.ended_at \
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], \
-                $8::bigint[], $9::bigint[], $10::text[], $11::text[], $12::bigint[]) \
+    FROM unnest($::bigint[], $::bigint[], $::text[], $::bigint[], $::bigint[], $::bigint[], $::bigint[], \
+                $::bigint[], $::bigint[], $::text[], $::text[], $::bigint[]) \
          AS u (seq, was, status, due_at, epoch, settled, replays, replays_max, deadline, failure, worker, ended_at) \
     WHERE e.seq = u.seq AND e.epoch = u.was";
 
 const UPDATE_PAYLOADS: &str = "\
     UPDATE hydra.payloads p SET output = u.output, error = u.error \
-    FROM unnest($1::bigint[], $2::bytea[], $3::text[]) AS u (execution, output, error) \
+    FROM unnest($::bigint[], $::bytea[], $::text[]) AS u (execution, output, error) \
     WHERE p.execution = u.execution";
 
 const INSERT_STEPS: &str = "\
     INSERT INTO hydra.steps (execution, step, kind, epoch, attempt, attempts_max, state, due_at, ord, cause, \
                              settled_at, output, error, name, input, begun_at) \
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], \
-                         $7::text[], $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bytea[], \
-                         $13::text[], $14::text[], $15::bytea[], $16::bigint[])";
+    SELECT * FROM unnest($::bigint[], $::bigint[], $::text[], $::bigint[], $::bigint[], $::bigint[], \
+                         $::text[], $::bigint[], $::bigint[], $::text[], $::bigint[], $::bytea[], \
+                         $::text[], $::text[], $::bytea[], $::bigint[])";
 
 const UPDATE_STEPS: &str = "\
     UPDATE hydra.steps s SET kind = u.kind, epoch = u.epoch, attempt = u.attempt, attempts_max = u.attempts_max, \
         state = u.state, due_at = u.due_at, ord = u.ord, cause = u.cause, settled_at = u.settled_at, \
         output = u.output, error = CASE WHEN u.keep_error THEN s.error ELSE u.error END \
-    FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::bigint[], $7::text[], \
-                $8::bigint[], $9::bigint[], $10::text[], $11::bigint[], $12::bytea[], $13::text[], $14::bool[]) \
+    FROM unnest($::bigint[], $::bigint[], $::text[], $::bigint[], $::bigint[], $::bigint[], $::text[], \
+                $::bigint[], $::bigint[], $::text[], $::bigint[], $::bytea[], $::text[], $::bool[]) \
          AS u (execution, step, kind, epoch, attempt, attempts_max, state, due_at, ord, cause, settled_at, output, \
                error, keep_error) \
     WHERE s.execution = u.execution AND s.step = u.step";
 
 const INSERT_LEASES: &str = "\
     INSERT INTO hydra.leases (execution, epoch, worker, claimed_at) \
-    SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[])";
+    SELECT * FROM unnest($::bigint[], $::bigint[], $::text[], $::bigint[])";
 
 const END_LEASES: &str = "\
     UPDATE hydra.leases l SET ended_at = u.ended_at \
-    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS u (execution, epoch, ended_at) \
+    FROM unnest($::bigint[], $::bigint[], $::bigint[]) AS u (execution, epoch, ended_at) \
     WHERE l.execution = u.execution AND l.epoch = u.epoch";
+
+/// What changes rows that are there, and adds to them. Each stands for its rows in one statement for all of them: what the
+/// server does for a statement, whatever its rows, costs as much as dozens of rows do. No two change the same row.
+const KINDS: [&str; 6] = [UPDATE_EXECUTIONS, UPDATE_PAYLOADS, INSERT_STEPS, UPDATE_STEPS, INSERT_LEASES, END_LEASES];
+
+/// The statement for each set of kinds, by their bits.
+static CHANGES: LazyLock<[String; 1 << KINDS.len()]> = LazyLock::new(|| std::array::from_fn(changes));
+
+/// The statement for a set of kinds: parameters are numbered on from one kind to the next, and the rows that all of them
+/// changed are counted against those that each was given, in its first.
+fn changes(set: usize) -> String {
+    let (mut with, mut done, mut given, mut number) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for (at, kind) in KINDS.iter().enumerate().filter(|(at, _)| set & (1 << at) != 0) {
+        given.push(format!("cardinality(${})", number + 1));
+        done.push(format!("TABLE done_{at}"));
+        let mut parts = kind.split('$');
+        let mut numbered = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            number += 1;
+            numbered += &format!("${number}{part}");
+        }
+        with.push(format!("done_{at} AS ({numbered} RETURNING 1)"));
+    }
+    format!(
+        "WITH {} SELECT hydra.all_or_nothing(count(*), {}) FROM ({}) AS done",
+        with.join(", "),
+        given.join(" + "),
+        done.join(" UNION ALL ")
+    )
+}
 
 /// The parameters of one statement: one list for each column, all of the same length.
 #[derive(Default)]
@@ -143,16 +176,13 @@ fn add<T>(lists: &mut Vec<Vec<T>>) -> usize {
     lists.len() - 1
 }
 
-/// Writes what the image holds, in an open transaction. Answers the keys of new executions by those that they had in it.
-pub async fn flush(connection: &mut Connection, image: &Image) -> Result<BTreeMap<i64, ExecutionKey>, Fault> {
-    Writes::prepare(connection, image).await?.send(connection).await
-}
-
 /// What is to be written.
 pub struct Writes<'a> {
     image: &'a Image,
     new: Columns<'a>,
-    others: [(&'static str, Columns<'a>); 6],
+    changed: [Columns<'a>; KINDS.len()],
+    /// For new executions, and for all else; none for no rows.
+    statements: [Option<Statement>; 2],
 }
 
 impl<'a> Writes<'a> {
@@ -169,74 +199,38 @@ impl<'a> Writes<'a> {
         for (key, epoch, at) in &image.leases_ended {
             leases_ended.push([number(key.0), number(epoch.0.into()), number(ms(*at))]);
         }
-        let others = [
-            (UPDATE_EXECUTIONS, changed),
-            (UPDATE_PAYLOADS, results),
-            (INSERT_STEPS, begun),
-            (UPDATE_STEPS, steps),
-            (INSERT_LEASES, leases_begun),
-            (END_LEASES, leases_ended),
+        let changed = [changed, results, begun, steps, leases_begun, leases_ended];
+        let set = changed.iter().enumerate().fold(0, |set, (at, rows)| set | (usize::from(rows.len > 0) << at));
+        let statements = [
+            if new.len > 0 { Some(connection.prepare(INSERT_EXECUTIONS).await?) } else { None },
+            if set > 0 { Some(connection.prepare(&CHANGES[set]).await?) } else { None },
         ];
-        if new.len > 0 {
-            connection.prepare(INSERT_EXECUTIONS).await?;
-        }
-        for (sql, rows) in &others {
-            if rows.len > 0 {
-                connection.prepare(sql).await?;
+        Ok(Writes { image, new, changed, statements })
+    }
+
+    /// Sends all of it when it is first polled: what is sent behind it sees it, and a COMMIT undoes it if any of it
+    /// fails. Answers the keys of new executions by those that they had in the image.
+    pub async fn send(&self, client: &Client) -> Result<BTreeMap<i64, ExecutionKey>, Error> {
+        try_join!(self.insert(client), self.change(client)).map(|(keys, ())| keys)
+    }
+
+    async fn insert(&self, client: &Client) -> Result<BTreeMap<i64, ExecutionKey>, Error> {
+        let mut keys = BTreeMap::new();
+        let Some(statement) = &self.statements[0] else { return Ok(keys) };
+        for row in client.query(statement, &self.new.params()).await? {
+            let id = ExecutionId { namespace: row.try_get(1)?, id: row.try_get(2)? };
+            if let Some(Some(key)) = self.image.ids.get(&id) {
+                keys.insert(*key, ExecutionKey(row.try_get(0)?));
             }
         }
-        Ok(Writes { image, new, others })
-    }
-
-    /// Sends all of it at once: what is sent behind it sees it.
-    pub async fn send(&self, connection: &Connection) -> Result<BTreeMap<i64, ExecutionKey>, Fault> {
-        let [changed, results, begun, steps, leases_begun, leases_ended] =
-            self.others.each_ref().map(|(sql, rows)| write(connection, sql, rows));
-        let inserted = insert(connection, &self.new, self.image);
-        let (keys, ..) = try_join!(inserted, changed, results, begun, steps, leases_begun, leases_ended)?;
         Ok(keys)
     }
-}
 
-/// Runs a statement that must change as many rows as it was given.
-async fn write(connection: &Connection, sql: &'static str, rows: &Columns<'_>) -> Result<(), Fault> {
-    if rows.len == 0 {
-        return Ok(());
+    async fn change(&self, client: &Client) -> Result<(), Error> {
+        let Some(statement) = &self.statements[1] else { return Ok(()) };
+        let params: Vec<_> = self.changed.iter().flat_map(Columns::params).collect();
+        client.execute(statement, &params).await.map(drop)
     }
-    let statement = connection.prepared(sql)?;
-    let changed = connection.client.execute(statement, &rows.params()).await?;
-    if changed == rows.len as u64 {
-        return Ok(());
-    }
-    let what = sql.split_whitespace().take(3).collect::<Vec<_>>().join(" ");
-    Err(StoreError::Refused(format!(
-        "{what} changed {changed} rows instead of {}: the store does not isolate its transactions",
-        rows.len
-    ))
-    .into())
-}
-
-async fn insert(
-    connection: &Connection,
-    rows: &Columns<'_>,
-    image: &Image,
-) -> Result<BTreeMap<i64, ExecutionKey>, Fault> {
-    if rows.len == 0 {
-        return Ok(BTreeMap::new());
-    }
-    let statement = connection.prepared(INSERT_EXECUTIONS)?;
-    let found = connection.client.query(statement, &rows.params()).await?;
-    if found.len() != rows.len {
-        return Err(Fault::conflict("an execution of the same id was started at the same time"));
-    }
-    let mut keys = BTreeMap::new();
-    for row in found {
-        let id = crate::store::ExecutionId { namespace: row.try_get(1)?, id: row.try_get(2)? };
-        if let Some(Some(key)) = image.ids.get(&id) {
-            keys.insert(*key, ExecutionKey(row.try_get(0)?));
-        }
-    }
-    Ok(keys)
 }
 
 fn number<'a>(value: i64) -> Cell<'a> {

@@ -40,11 +40,15 @@ macro_rules! named {
 /// comes in a later statement, which sees what was committed while this one waited.
 const LOCKED: &str = named!(" ORDER BY seq FOR NO KEY UPDATE");
 const UNLOCKED: &str = named!("");
-/// The output of a step that has one only if it is settled: an answer may tell it.
-const STEPS: &str = steps!(
-    "JOIN unnest($1::bigint[], $2::bigint[]) AS u (of_execution, of_step) ON execution = of_execution AND step = of_step"
+/// Steps by their numbers, and the open ones of executions. The output of a step that has one only if it is settled: an
+/// answer may tell it.
+const STEPS: &str = concat!(
+    steps!(
+        "JOIN unnest($1::bigint[], $2::bigint[]) AS u (of_execution, of_step) \
+         ON execution = of_execution AND step = of_step UNION ALL "
+    ),
+    steps!("WHERE execution = ANY ($3::bigint[]) AND state IN ('running', 'waiting', 'sleeping')")
 );
-const OPEN: &str = steps!("WHERE execution = ANY ($1::bigint[]) AND state IN ('running', 'waiting', 'sleeping')");
 const SETTLED: &str = steps!(
     "JOIN unnest($1::bigint[], $2::bigint[]) AS u (of_execution, of_ord) ON execution = of_execution AND ord = of_ord"
 );
@@ -138,15 +142,14 @@ impl Parts {
         self.fill(image, rows)
     }
 
-    async fn prepare(&self, connection: &mut Connection) -> Result<[Option<Statement>; 5], Fault> {
+    async fn prepare(&self, connection: &mut Connection) -> Result<[Option<Statement>; 4], Fault> {
         let wanted = [
-            (STEPS, self.steps.0.is_empty()),
+            (STEPS, self.steps.0.is_empty() && self.open.is_empty()),
             (SETTLED, self.settled.0.is_empty()),
-            (OPEN, self.open.is_empty()),
             (INPUTS, self.inputs.is_empty()),
             (JOURNALS, self.journals.is_empty()),
         ];
-        let mut statements = [const { None }; 5];
+        let mut statements = [const { None }; 4];
         for (statement, (sql, unwanted)) in statements.iter_mut().zip(wanted) {
             if !unwanted {
                 *statement = Some(connection.prepare(sql).await?);
@@ -158,35 +161,33 @@ impl Parts {
     async fn query(
         &self,
         connection: &Connection,
-        statements: &[Option<Statement>; 5],
-    ) -> Result<[Vec<Row>; 5], Fault> {
+        statements: &[Option<Statement>; 4],
+    ) -> Result<[Vec<Row>; 4], Fault> {
         let client = &connection.client;
-        let [steps, settled, open, inputs, journals] = statements;
+        let [steps, settled, inputs, journals] = statements;
         type Params<'a> = [&'a (dyn ToSql + Sync)];
         let read = async |statement: &Option<Statement>, params: &Params<'_>| {
             let rows = statement.as_ref().map(|statement| client.query(statement, params));
             OptionFuture::from(rows).await.transpose().map(Option::unwrap_or_default)
         };
-        let of_steps: [&(dyn ToSql + Sync); 2] = [&self.steps.0, &self.steps.1];
+        let of_steps: [&(dyn ToSql + Sync); 3] = [&self.steps.0, &self.steps.1, &self.open];
         let of_settled: [&(dyn ToSql + Sync); 2] = [&self.settled.0, &self.settled.1];
-        let of_open: [&(dyn ToSql + Sync); 1] = [&self.open];
         let of_inputs: [&(dyn ToSql + Sync); 1] = [&self.inputs];
         let of_journals: [&(dyn ToSql + Sync); 1] = [&self.journals];
-        let (steps, settled, open, inputs, journals) = try_join!(
+        let (steps, settled, inputs, journals) = try_join!(
             read(steps, &of_steps),
             read(settled, &of_settled),
-            read(open, &of_open),
             read(inputs, &of_inputs),
             read(journals, &of_journals),
         )?;
-        Ok([steps, settled, open, inputs, journals])
+        Ok([steps, settled, inputs, journals])
     }
 
-    fn fill(&self, image: &mut Image, [steps, settled, open, inputs, journals]: [Vec<Row>; 5]) -> Result<(), Fault> {
+    fn fill(&self, image: &mut Image, [steps, settled, inputs, journals]: [Vec<Row>; 4]) -> Result<(), Fault> {
         for row in journals {
             image.fill_step(&row, true)?;
         }
-        for row in steps.iter().chain(&settled).chain(&open) {
+        for row in steps.iter().chain(&settled) {
             image.fill_step(row, false)?;
         }
         for row in inputs {

@@ -2,8 +2,9 @@
 //!
 //! The same contract and the same core as on SQLite. One task (or several) owns a connection and commits together what
 //! has queued up for it: lock the executions in the order of their keys, load what the batch is about, have the core
-//! decide each command over those rows in memory ([`image`]), write what changed with one statement for each kind of row,
-//! commit, and only then answer. The number of round trips does not depend on the number of commands.
+//! decide each command over those rows in memory ([`image`]), write what changed in one statement and commit right behind
+//! it, and only then answer. Neither round trips nor statements grow with the number of commands: what a batch costs the
+//! server is mostly what it costs whatever is in it.
 //!
 //! What ends a transaction is told apart ([`fault`]): a deadlock or a serialization failure is tried again; a connection
 //! lost before COMMIT was sent is [`StoreError::Unavailable`], for nothing happened; one lost after it is

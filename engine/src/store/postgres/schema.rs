@@ -8,7 +8,8 @@ use crate::store::StoreError;
 /// Each brings a database from the version before to the next. None is ever changed once released.
 ///
 /// The checks say what the core's invariants say, where SQL can: the database itself refuses what must never be.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("schema.sql"), include_str!("lawful.sql"), include_str!("all_or_nothing.sql")];
 
 /// The version that this engine reads and writes.
 const VERSION: i64 = MIGRATIONS.len() as i64;

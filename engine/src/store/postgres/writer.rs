@@ -1,17 +1,19 @@
 //! A task that owns a connection and commits what has queued up for it together.
 
-use std::collections::BTreeMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures::{TryFutureExt, try_join};
 use tokio::sync::{mpsc, watch};
 
 use super::Shared;
 use super::connect::{Connection, Link};
 use super::fault::{Fault, What};
-use super::flush;
+use super::flush::Writes;
 use super::image::Image;
 use super::load::{self, Lock, Wanted};
 use crate::store::apply::Tx;
@@ -97,6 +99,7 @@ impl Writer {
     pub async fn run(mut self, mut queue: mpsc::Receiver<Work>, mut closing: watch::Receiver<bool>) {
         let mut taken = Vec::new();
         let batch_max = self.shared.options.batch_commands_max.max(1);
+        let mut last = 0;
         loop {
             // What has queued up while the last batch was committed is the next batch: no delay at one client, large
             // batches at many.
@@ -111,8 +114,22 @@ impl Writer {
             if count == 0 {
                 return;
             }
-            metrics::gauge!("hydra_store_queue_length").set(queue.len() as f64);
             let mut waiting: VecDeque<_> = taken.drain(..).filter(|work| !work.is_abandoned()).collect();
+            if waiting.is_empty() {
+                continue;
+            }
+            // Most of those who were answered together ask again about as soon as a transaction can be begun. Without
+            // them there are two groups that take turns for ever, in twice as many batches, each of which costs the
+            // server nearly as much as one for all.
+            if last > 1 && self.begin_early().await {
+                while waiting.len() < batch_max
+                    && let Ok(work) = queue.try_recv()
+                {
+                    waiting.push_back(work);
+                }
+            }
+            last = waiting.len();
+            metrics::gauge!("hydra_store_queue_length").set(queue.len() as f64);
             while !waiting.is_empty() {
                 let mut bytes = 0;
                 let mut batch = Vec::with_capacity(waiting.len());
@@ -126,6 +143,11 @@ impl Writer {
                 self.apply(batch).await;
             }
         }
+    }
+
+    /// Whether a transaction was begun, for a batch that is applied at once.
+    async fn begin_early(&mut self) -> bool {
+        bounded(&self.shared, &mut self.link, async |connection, _| connection.begin_early().await).await.is_ok()
     }
 
     /// Applies a batch in one transaction. If that fails for one of them, each in one of its own, so that only the
@@ -233,29 +255,34 @@ async fn transaction(
             }
         }
     }
-    let keys = flush::flush(connection, &image).await?;
-    commit(shared, connection, sent, effects, &keys, batch.len()).await
+    let writes = Writes::prepare(connection, &image).await?;
+    commit(shared, connection, sent, writes, async { Ok(()) }, effects, batch.len()).await
 }
 
-/// Commits, and tells all who wait for what it brought. `keys` are those of new executions.
-pub async fn commit(
+/// Writes and commits at one go, and tells all who wait for what it brought. `beside` is asked between the two.
+///
+/// The COMMIT does not wait for what becomes of the writes: if one of them fails, the server undoes all of them instead.
+pub async fn commit<T>(
     shared: &Shared,
     connection: &Connection,
     sent: &AtomicBool,
+    writes: Writes<'_>,
+    beside: impl Future<Output = Result<T, tokio_postgres::Error>>,
     mut effects: Effects,
-    keys: &BTreeMap<i64, ExecutionKey>,
     commands: usize,
-) -> Result<(), Fault> {
+) -> Result<T, Fault> {
     let started = Instant::now();
-    sent.store(true, Ordering::Relaxed);
-    let done = connection.commit().await;
+    let done = write_and_commit(connection, sent, &writes, beside).await;
     metrics::histogram!("hydra_store_commit_seconds").record(started.elapsed());
     metrics::histogram!("hydra_store_commands_per_commit").record(commands as f64);
-    if let Err(fault) = &done {
-        metrics::counter!("hydra_store_commit_failures").increment(1);
-        tracing::warn!(error = %fault.error, commands, "a commit failed");
-        return done;
-    }
+    let (keys, answer) = match done {
+        Ok(done) => done,
+        Err(fault) => {
+            metrics::counter!("hydra_store_commit_failures").increment(1);
+            tracing::warn!(error = %fault.error, commands, "a commit failed");
+            return Err(fault);
+        }
+    };
     metrics::counter!("hydra_store_commits").increment(1);
     for (key, _) in &mut effects.ended {
         *key = keys.get(&key.0).copied().unwrap_or(*key);
@@ -264,5 +291,26 @@ pub async fn commit(
     if effects.due_changed {
         shared.announce.notify_one();
     }
-    done
+    Ok(answer)
+}
+
+async fn write_and_commit<T>(
+    connection: &Connection,
+    sent: &AtomicBool,
+    writes: &Writes<'_>,
+    beside: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<(BTreeMap<i64, ExecutionKey>, T), Fault> {
+    let mut writing = pin!(async { try_join!(writes.send(&connection.client), beside) });
+    let written = match futures::poll!(writing.as_mut()) {
+        // Without a COMMIT behind it: (1) a settlement is two statements; (2) the second cannot be encoded; (3) the
+        // first is committed.
+        Poll::Ready(Err(error)) => return Err(error.into()),
+        Poll::Ready(Ok(written)) => Some(written),
+        Poll::Pending => None,
+    };
+    sent.store(true, Ordering::Relaxed);
+    match written {
+        Some(written) => connection.commit().await.map(|()| written),
+        None => try_join!(writing.map_err(Fault::of_write), connection.commit()).map(|(written, ())| written),
+    }
 }
