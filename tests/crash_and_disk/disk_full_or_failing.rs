@@ -13,6 +13,7 @@ use nix::errno::Errno;
 
 use crate::judge;
 use crate::process::outside::Note;
+use crate::side_by_side::side_by_side;
 use crate::stage::{Stage, Verdict, is_boundary, reads_the_store};
 
 const IDS: [&str; 1] = ["only"];
@@ -219,15 +220,18 @@ pub fn campaign() -> Verdict {
     {
         let all = all(finds, fails)?;
         println!("{fails:?}, a process that finds {finds:?}: {} runs", all.len());
-        let (mut told, mut failed) = (BTreeSet::new(), 0);
-        for (done, outage) in all.iter().enumerate() {
+        let seen = Mutex::new((BTreeSet::new(), 0));
+        side_by_side(&all, |done, outage| {
             let (errors, calls) = run(*outage, Wrong::default()).map_err(|why| format!("{outage:?}: {why}"))?;
-            told.extend(errors);
-            failed += calls;
+            let mut seen = seen.lock().unwrap();
+            seen.0.extend(errors);
+            seen.1 += calls;
             if done % 200 == 0 {
                 println!("{done} of {}", all.len());
             }
-        }
+            Ok(())
+        })?;
+        let (told, failed) = seen.into_inner().unwrap();
         println!("{failed} calls failed. What callers were told:");
         told.iter().for_each(|told| println!("  {told}"));
     }

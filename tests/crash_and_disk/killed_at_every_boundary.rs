@@ -8,6 +8,7 @@ use hydra_live::process::seen::Seen;
 use hydra_live::process::trace::Act;
 
 use crate::judge;
+use crate::side_by_side::side_by_side;
 use crate::stage::{Stage, Verdict, is_boundary};
 
 const IDS: [&str; 1] = ["only"];
@@ -118,23 +119,25 @@ pub fn campaign() -> Verdict {
     let count = boundaries(None)?.len();
     println!("{count} boundaries in a run; killed at each, and in the recovery at {AGAIN} that dice choose");
     let mut dice = crate::Dice(count as u64);
-    let (mut kills, mut kinds) = (0, BTreeSet::new());
-    for at in 0..count {
-        for _ in 0..AGAIN {
-            // What is left to do is less, the later the first was killed.
-            let again = dice.below((count - at / 2) as u64) as usize;
-            let killed = killed_at(at, Some(again), None);
-            let killed = killed.map_err(|why| format!("killed at boundary {at}, then at {again}: {why}"))?;
-            kills += usize::from(killed.is_some());
-            kinds.extend(killed);
-        }
-        if at % 20 == 0 {
+    // What is left to do is less, the later the first was killed.
+    let places = (0..count * AGAIN).map(|number| number / AGAIN);
+    let placements: Vec<_> = places.map(|at| (at, dice.below((count - at / 2) as u64) as usize)).collect();
+    let seen = Mutex::new((0, BTreeSet::new()));
+    side_by_side(&placements, |number, &(at, again)| {
+        let killed = killed_at(at, Some(again), None);
+        let killed = killed.map_err(|why| format!("killed at boundary {at}, then at {again}: {why}"))?;
+        let mut seen = seen.lock().unwrap();
+        seen.0 += usize::from(killed.is_some());
+        seen.1.extend(killed);
+        if number % (20 * AGAIN) == 0 {
             println!("{at} of {count}");
         }
-    }
+        Ok(())
+    })?;
+    let (kills, kinds) = seen.into_inner().unwrap();
     println!(
         "{kills} of {} runs were killed at their place, at {} kinds of boundaries: {kinds:?}",
-        AGAIN * count,
+        placements.len(),
         kinds.len()
     );
     println!("no promise was broken");

@@ -9,6 +9,7 @@ mod judge;
 mod killed_at_every_boundary;
 mod power_cut;
 mod process;
+mod side_by_side;
 mod stage;
 mod two_processes_killed_in_turn;
 
@@ -39,6 +40,7 @@ fn tests() -> Vec<Trial> {
         };
     }
     trials![
+        side_by_side::every_item_is_done_and_an_error_is_told,
         killed_at_every_boundary::no_promise_is_broken,
         killed_at_every_boundary::engines_known_to_be_wrong_are_found_out,
         two_processes_killed_in_turn::no_promise_is_broken,

@@ -7,7 +7,7 @@ use hydra_engine::conform::{Entry, Report, Verdict};
 use hydra_engine::protocol::{
     Backoff, Commit, Ending, Epoch, Execution, Kind, Protocol, Reference, Rejection, Rows, Span, Time,
 };
-use hydra_engine::store::{ExecutionKey, Rules};
+use hydra_engine::store::{ExecutionKey, Rules, SqliteEvidence, StoreError};
 
 use crate::world::{File, file, in_virtual_time, judge, run, sqlite};
 
@@ -175,6 +175,29 @@ fn a_beginning_that_was_removed() {
 }
 
 #[test]
+fn a_journal_that_was_emptied() {
+    let report = edited("DELETE FROM hydra_journal");
+    assert_eq!(report.verdict(), Verdict::NotJudged);
+    assert_eq!(report.unreadable.unwrap(), "it is empty, without even its beginning");
+}
+
+/// An execution that was there before the journal, taken out of it and out of the rows, with no gap left behind.
+#[test]
+fn a_base_that_was_removed_without_a_trace() {
+    let file = file();
+    in_virtual_time(async {
+        let client = Client::new(sqlite(&file.path, &Reference, false));
+        client.start("w", "a", &1).await.unwrap();
+        client.start("w", "b", &1).await.unwrap();
+    });
+    in_virtual_time(async { drop(sqlite(&file.path, &Reference, true)) });
+    assert_eq!(judge(&file.path).verdict(), Verdict::Conforms);
+    edit(&file.path, "DELETE FROM hydra_journal WHERE number = 3");
+    edit(&file.path, "DELETE FROM hydra_executions WHERE id = 'b'");
+    departs(&judge(&file.path), "the journal began with 2 executions, and holds 1");
+}
+
+#[test]
 fn an_entry_that_was_garbled() {
     departs(&edited("UPDATE hydra_journal SET entry = x'0102ff' WHERE number = 7"), "entry 7: it cannot be read");
 }
@@ -184,6 +207,18 @@ fn an_entry_of_a_newer_version() {
     let report = edited("UPDATE hydra_journal SET entry = x'63' WHERE number = 7");
     assert_eq!(report.verdict(), Verdict::NotJudged);
     assert!(report.unreadable.unwrap().contains("entry 7 is of version 99"));
+}
+
+/// A journal that is trimmed begins anew from the rows: with one that cannot be read it would begin without it, and every
+/// command on it that comes later would be called a departure.
+#[test]
+fn what_cannot_be_read_is_not_left_out_of_a_beginning() {
+    let file = ran(&Reference);
+    edit(&file.path, "UPDATE hydra_steps SET state = 'of no kind' WHERE execution = 6 AND step = 1");
+    let before = judge(&file.path).journal;
+    let refused = SqliteEvidence::lock(&file.path).unwrap().trim();
+    assert!(matches!(&refused, Err(StoreError::Corrupt { row, .. }) if row.contains("step 1")), "{refused:?}");
+    assert_eq!(judge(&file.path).journal, before, "left as it was");
 }
 
 /// Half of a transaction reached the file: the row, and not the steps that it abandons.

@@ -109,6 +109,8 @@ fn what_is_no_store_is_said_to_be_none() {
     let file = file();
     let open = || SqliteEvidence::open(&file.path).err().unwrap();
     assert!(matches!(open(), StoreError::Unavailable(_)));
+    std::fs::File::create(&file.path).unwrap();
+    assert!(matches!(open(), StoreError::NotAStore(_)), "the engine would make one of it; as evidence it is none");
     rusqlite::Connection::open(&file.path).unwrap().execute_batch("CREATE TABLE theirs (n)").unwrap();
     assert!(matches!(open(), StoreError::NotAStore(_)));
 }

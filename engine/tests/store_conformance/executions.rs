@@ -138,6 +138,7 @@ pub async fn a_failed_execution_can_be_retried(which: Which) {
     assert_eq!((view.error, view.ended_at, view.row.settled), (None, None, 1));
     let claimed = store.claim_one("b").await;
     assert_eq!(claimed.journal[1].row.state, StepState::Waiting { due_at: at(0) }, "the step that settled last");
+    assert_eq!(claimed.journal[1].error.as_deref(), Some("card declined"), "why it was retried is still to be seen");
     assert_eq!(claimed.journal[0].value.as_deref(), Some(&b"output"[..]), "and no other");
     let again = begin(key, claimed.epoch, 2, Kind::AtMostOnce, 2);
     assert_eq!(store.decision(again).await, Ok(Reply::Run { attempt: 2 }));

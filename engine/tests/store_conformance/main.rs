@@ -79,6 +79,7 @@ judge! {
     retention:
         what_ended_long_ago_is_deleted_and_nothing_else
         deleting_goes_on_where_the_batch_before_came_to
+        deleting_stops_at_what_was_started_later
         a_key_is_never_given_again
         a_start_under_a_deleted_id_begins_anew;
     requests:

@@ -88,6 +88,18 @@ pub async fn deleting_goes_on_where_the_batch_before_came_to(which: Which) {
     assert!(deleted.iter().all(|deleted| *deleted <= 2), "{deleted:?}");
 }
 
+/// Whoever deletes every day does not look at all that came since, each time.
+pub async fn deleting_stops_at_what_was_started_later(which: Which) {
+    let store = Fixture::new(which);
+    end(&store, "old").await;
+    store.clock.set(at(10));
+    for name in ["new", "newer", "the last"] {
+        end(&store, name).await;
+    }
+    let request = PruneRequest { limit: 2, ..older_than(at(10)) };
+    assert_eq!(prune(&store, request).await, Pruned { deleted: 1, next: None });
+}
+
 async fn end_of_time(store: &Fixture) {
     store.clock.advance_ms(1_000);
 }

@@ -20,7 +20,7 @@ impl EngineRows for SqliteBackend {
             && let Some(row) = self.known.execution(*key)
         {
             let known = Some((*key, row));
-            debug_assert!(is_there(self.load(target), &known), "what is known is not what is there");
+            debug_assert!(self.is_there(self.load(target), &known), "what is known is not what is there");
             return Ok(known);
         }
         self.load(target)
@@ -42,7 +42,7 @@ impl EngineRows for SqliteBackend {
         };
         if let Some((row, step)) = self.known.with_step(key, no) {
             let known = Some(WithStep { key, row, step });
-            debug_assert!(is_there(self.load_with_step(key, no), &known), "what is known is not what is there");
+            debug_assert!(self.is_there(self.load_with_step(key, no), &known), "what is known is not what is there");
             return Ok(known);
         }
         self.load_with_step(key, no)
@@ -63,7 +63,7 @@ impl EngineRows for SqliteBackend {
 
     fn open_steps(&mut self, key: ExecutionKey, owner: &Execution) -> Result<Vec<(StepNo, Step)>, StoreError> {
         if let Some(open) = self.known.open_steps(key) {
-            debug_assert!(is_there(self.load_open(key, owner), &open), "what is known is not what is there");
+            debug_assert!(self.is_there(self.load_open(key, owner), &open), "what is known is not what is there");
             return Ok(open);
         }
         self.load_open(key, owner)
@@ -303,9 +303,19 @@ impl EngineRows for SqliteBackend {
     }
 }
 
-/// Whether the file has what is known. One that cannot be read does not contradict it.
-fn is_there<T: PartialEq>(there: Result<T, StoreError>, known: &T) -> bool {
-    there.map_or(true, |there| there == *known)
+impl SqliteBackend {
+    /// Whether the file has what is known. One that cannot be read does not contradict it, and neither does one that is
+    /// damaged: (1) bytes of a page are overwritten, and two keys are no longer in their order; (2) all steps of an
+    /// execution are read, one after another; (3) the search for one of them does not find it.
+    fn is_there<T: PartialEq>(&self, there: Result<T, StoreError>, known: &T) -> bool {
+        there.map_or(true, |there| there == *known) || !self.is_sound()
+    }
+
+    /// Whether SQLite finds nothing wrong with the file.
+    fn is_sound(&self) -> bool {
+        let found = self.first("PRAGMA integrity_check(1)", [], |row| row.get(0).map_err(sql_error::of));
+        matches!(found, Ok(Some::<String>(said)) if said == "ok")
+    }
 }
 
 fn step_name(key: ExecutionKey, no: StepNo) -> String {
