@@ -46,18 +46,12 @@ impl Fault {
         Fault { what: What::Connection, error: StoreError::Unknown(why.to_string()) }
     }
 
-    /// What an error means of a statement behind which a COMMIT was sent at once.
+    /// What an error of a COMMIT means, or of a statement behind which one was sent at once.
     ///
-    /// What the server says of the statement it says before it comes to the COMMIT, and undoes the transaction then.
-    /// Whatever else ends the wait may have come after it had done both.
-    pub fn of_write(error: Error) -> Self {
-        if error.as_db_error().is_some() { Fault::from(error) } else { Fault::unknown(text(&error)) }
-    }
-
-    /// What an error of a COMMIT means.
-    ///
-    /// The server answers an error (and no more than that) only before the commit is in its log: a deferred constraint,
-    /// a serialization failure. Whatever else ends the wait may have come after.
+    /// The server answers an error (and no more than that) only before the commit is in its log: of the statement, before
+    /// it comes to the COMMIT, which undoes the transaction then; of the COMMIT itself, a deferred constraint or a
+    /// serialization failure. Whatever else ends the wait may have come after both: the end of a connection too, for a
+    /// pooler between says so in the server's words, of whatever is not answered yet.
     pub fn of_commit(error: Error) -> Self {
         match error.as_db_error() {
             Some(db) if db.parsed_severity() == Some(Severity::Error) => Fault::from(error),

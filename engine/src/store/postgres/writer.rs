@@ -311,6 +311,6 @@ async fn write_and_commit<T>(
     sent.store(true, Ordering::Relaxed);
     match written {
         Some(written) => connection.commit().await.map(|()| written),
-        None => try_join!(writing.map_err(Fault::of_write), connection.commit()).map(|(written, ())| written),
+        None => try_join!(writing.map_err(Fault::of_commit), connection.commit()).map(|(written, ())| written),
     }
 }
