@@ -16,9 +16,12 @@ async fn a_connection_lost_around_the_commit_is_unknown_and_before_it_unavailabl
     (options.writers, options.listen) = (1, false);
     let store = options.open(StoreOptions::default()).unwrap();
     store.command(start("o-0")).await.unwrap().decision.unwrap();
-    for (cut, name, committed) in
-        [(Cut::AfterBegin, "o-1", false), (Cut::BeforeCommit, "o-2", false), (Cut::AfterCommit, "o-3", true)]
-    {
+    for (cut, name, committed) in [
+        (Cut::AfterBegin, "o-1", false),
+        (Cut::BeforeCommit, "o-2", false),
+        (Cut::AfterCommit, "o-3", true),
+        (Cut::AfterCommitInWords, "o-4", true),
+    ] {
         proxy.cut(cut);
         let answer = store.command(start(name)).await;
         match answer {

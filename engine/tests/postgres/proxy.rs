@@ -16,6 +16,15 @@ pub enum Cut {
     BeforeCommit,
     /// The server has committed, and the store never hears of it.
     AfterCommit,
+    /// The same, and the store is told in the server's words that the connection has ended, as a pooler does.
+    AfterCommitInWords,
+}
+
+/// What a pooler says of whatever is not answered yet when it loses the server.
+fn last_words() -> Vec<u8> {
+    let fields = b"SFATAL\0VFATAL\0C08P01\0Mserver conn crashed?\0\0";
+    let length = u32::try_from(fields.len() + 4).unwrap();
+    [b"E".as_slice(), &length.to_be_bytes(), fields].concat()
 }
 
 /// The relay.
@@ -79,15 +88,17 @@ impl Proxy {
 
 fn relay(mut client: TcpStream, mut server: UnixStream, cut: Arc<Mutex<Cut>>, held: Arc<Held>) {
     let (mut to_client, mut from_server) = (client.try_clone().unwrap(), server.try_clone().unwrap());
-    // Of this connection alone: the answer that never arrives.
-    let silent = Arc::new(Mutex::new(false));
+    // Of this connection alone: the answer that never arrives, and what comes in its place.
+    let silent = Arc::new(Mutex::new(None::<Vec<u8>>));
     let deaf = Arc::clone(&silent);
     let held_back = Arc::clone(&held);
     std::thread::spawn(move || {
         let mut buffer = [0; 65_536];
         while let Ok(read @ 1..) = from_server.read(&mut buffer) {
             held_back.wait();
-            if *deaf.lock().unwrap() || to_client.write_all(&buffer[..read]).is_err() {
+            let instead = deaf.lock().unwrap().take();
+            let is_over = instead.is_some();
+            if to_client.write_all(instead.as_deref().unwrap_or(&buffer[..read])).is_err() || is_over {
                 break;
             }
         }
@@ -103,7 +114,7 @@ fn relay(mut client: TcpStream, mut server: UnixStream, cut: Arc<Mutex<Cut>>, he
             let now = match *at {
                 Cut::Never => false,
                 Cut::AfterBegin => says(b"BEGIN\0"),
-                Cut::BeforeCommit | Cut::AfterCommit => says(b"COMMIT\0"),
+                Cut::BeforeCommit | Cut::AfterCommit | Cut::AfterCommitInWords => says(b"COMMIT\0"),
             };
             if !now {
                 drop(at);
@@ -115,7 +126,7 @@ fn relay(mut client: TcpStream, mut server: UnixStream, cut: Arc<Mutex<Cut>>, he
             let was = std::mem::replace(&mut *at, Cut::Never);
             drop(at);
             if was != Cut::BeforeCommit {
-                *silent.lock().unwrap() = true;
+                *silent.lock().unwrap() = Some(if was == Cut::AfterCommitInWords { last_words() } else { vec![] });
                 let _ = server.write_all(sent);
                 // The other thread ends the connection once the server's answer is there.
                 return;
