@@ -40,8 +40,10 @@ pub(crate) fn span(duration: std::time::Duration) -> hydra_protocol::Span {
 /// Longest error text that is kept, in bytes: enough for a person, and no burden on the journal.
 const ERROR_BYTES_MAX: usize = 4_096;
 
-/// An error's text, cut if it is too long.
-pub(crate) fn error_text(mut text: String) -> String {
+/// An error's text as every store keeps it, for the live run is told what a replay will be told: cut if it is too long,
+/// and without the character that PostgreSQL takes in no text.
+pub(crate) fn error_text(text: String) -> String {
+    let mut text = if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text };
     if text.len() > ERROR_BYTES_MAX {
         text.truncate(text.floor_char_boundary(ERROR_BYTES_MAX));
         text.push_str(" ... (cut)");

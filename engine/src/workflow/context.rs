@@ -5,7 +5,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hydra_protocol::worker::step::{BodyEnd, Plan};
-use hydra_protocol::{Failure, Kind, Outcome, StepNo, Time, Wake};
+use hydra_protocol::{Cause, Failure, Kind, Outcome, StepNo, Time, Wake};
 
 use crate::codec::span;
 use crate::store::{ExecutionId, StoreError, Transaction};
@@ -94,6 +94,17 @@ pub(crate) struct Delivered {
     pub(crate) outcome: Outcome,
     pub(crate) value: Option<Vec<u8>>,
     pub(crate) error: Option<String>,
+}
+
+impl Delivered {
+    /// What no body reported has no text on record. It is told of in the same words by whoever settled it and in every
+    /// replay: (1) a step is found in doubt, and the workflow mails what it is told; (2) the worker dies; (3) the replay
+    /// tells it something else, and the mail's input is another.
+    pub(crate) fn of(outcome: Outcome, value: Option<Vec<u8>>, error: Option<String>) -> Self {
+        let is_orphan = matches!(outcome, Outcome::InDoubt | Outcome::Failed(Cause::Crashed));
+        let told = || is_orphan.then(|| "the worker died, or lost its lease, while the body ran".to_owned());
+        Delivered { outcome, value, error: error.or_else(told) }
+    }
 }
 
 /// How a body ended, with what it left.

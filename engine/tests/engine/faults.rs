@@ -108,6 +108,52 @@ async fn an_at_most_once_step_whose_worker_died_is_in_doubt_and_can_be_resolved(
     assert_eq!(log.lines(), ["mail"]);
 }
 
+/// What a workflow is told of a step is part of what it sees, and must be the same in each replay.
+#[tokio::test(start_paused = true)]
+async fn a_replay_is_told_of_an_error_in_the_words_of_the_live_run() {
+    let (store, log) = (store(), Log::default());
+    let client = client(&store);
+    // Each life gets as far as its number says, and its worker is dropped there.
+    let life = |reached: usize| {
+        let log = log.clone();
+        move |ctx: Context, (): ()| {
+            let log = log.clone();
+            async move {
+                let stuck = move |here: usize| async move {
+                    if here > reached {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                let doubt = ctx.step("mail").run_at_most_once(|_| async move {
+                    stuck(1).await;
+                    Ok(())
+                });
+                let doubt = doubt.await.unwrap_err().to_string();
+                let odd = ctx.step("odd").retry(RetryPolicy::attempts(1));
+                let odd = odd.run(|_| async { Err::<(), _>("nul \0 inside".into()) }).await.unwrap_err().to_string();
+                log.add(format!("{doubt}; {odd}"));
+                let last = ctx.step("last").run(|_| async move {
+                    stuck(2).await;
+                    Ok(())
+                });
+                last.await?;
+                Ok::<_, BoxError>(())
+            }
+        }
+    };
+    client.start("w", "w", &()).await.unwrap();
+    for reached in 0..3 {
+        let doomed = worker(&store).workflow("w", life(reached)).start().unwrap();
+        tokio::time::sleep(ms(1_000)).await;
+        drop(doomed);
+        tokio::time::sleep(ms(7_000)).await;
+    }
+    let [live, replayed] = &log.lines()[..] else { panic!("{:?}", log.lines()) };
+    assert!(live.contains("may or may not have happened: the worker died, or lost its lease"), "{live}");
+    assert!(live.contains("nul \u{FFFD} inside"), "{live}");
+    assert_eq!(replayed, live);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_failed_execution_can_be_retried_by_hand_from_the_step_that_failed() {
     let (store, log) = (store(), Log::default());

@@ -1,6 +1,8 @@
 //! The engine as a user has it: workflows on the in-memory store, under tokio's paused clock, so that every sleep,
 //! backoff and lease is exact and takes no real time. `on_sqlite.rs` runs the same on a file.
 
+mod between;
+mod client;
 mod control;
 mod ends;
 mod faults;

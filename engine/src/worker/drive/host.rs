@@ -125,7 +125,8 @@ impl Host for DriveHost {
     }
 
     fn is_replaying(&self) -> bool {
-        !self.state().live
+        let state = self.state();
+        !state.live && !state.by_order.is_empty()
     }
 
     fn payload_max(&self) -> usize {

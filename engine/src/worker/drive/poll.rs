@@ -15,7 +15,7 @@ use futures::stream::FuturesUnordered;
 use futures::task::AtomicWaker;
 use futures::{FutureExt, StreamExt};
 use hydra_protocol::worker::step::{Action, BodyEnd, Event, Phase, Stop};
-use hydra_protocol::{Command, Failure, Outcome, Settlement, Span, StepNo, Time};
+use hydra_protocol::{Command, Failure, Settlement, Span, StepNo, Time};
 use tokio::time::{Instant, Sleep};
 use tracing::debug;
 
@@ -202,7 +202,7 @@ impl<'a> Poller<'a> {
             if let Some(step) = on_record
                 && let Some((_, outcome)) = step.row.settled()
             {
-                slot.outcome = Some(Delivered { outcome, value: step.value.clone(), error: step.error.clone() });
+                slot.outcome = Some(Delivered::of(outcome, step.value.clone(), step.error.clone()));
             }
             let row = on_record.map(|step| step.row);
             let matches = on_record.is_none_or(|step| step.name == slot.name && step.row.kind == slot.plan.kind);
@@ -282,8 +282,8 @@ impl<'a> Poller<'a> {
             if let Some(slot) = state.slots.get_mut(&no) {
                 // What this worker encoded itself, or what was on record before it asked.
                 let value = answer.value.or_else(|| slot.value.take());
-                let error = answer.error.or_else(|| slot.error.take()).or_else(|| crashed(outcome));
-                slot.outcome = Some(Delivered { outcome, value, error });
+                let error = answer.error.or_else(|| slot.error.take());
+                slot.outcome = Some(Delivered::of(outcome, value, error));
             }
         }
         Event::Answer(answer.decision)
@@ -392,16 +392,6 @@ fn waiting(phase: Phase) -> Option<Time> {
     match phase {
         Phase::Waiting { due_at, .. } => Some(due_at),
         Phase::New | Phase::Asking(_) | Phase::Running { .. } | Phase::Done | Phase::Gone => None,
-    }
-}
-
-/// What to say of an outcome that no body reported.
-fn crashed(outcome: Outcome) -> Option<String> {
-    match outcome {
-        Outcome::InDoubt | Outcome::Failed(hydra_protocol::Cause::Crashed) => {
-            Some("the worker died, or lost its lease, while the body ran".to_owned())
-        }
-        Outcome::Succeeded | Outcome::Failed(_) | Outcome::Unencodable | Outcome::Fired => None,
     }
 }
 

@@ -1,0 +1,102 @@
+//! What stands between a client and its store: it counts, and it makes trouble.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use futures::future::BoxFuture;
+use hydra_engine::protocol::Time;
+use hydra_engine::store::{
+    Answer, Bell, ClaimRequest, Claims, CommandRequest, EndingMark, EndingWatch, ExecutionId, ExecutionKey,
+    ExecutionView, HeartbeatRequest, Heartbeats, HistoryView, ListFilter, PruneRequest, Pruned, Store, StoreError,
+    Transact,
+};
+
+/// Counts how often an execution's row is looked at, and answers with the troubles it was given before it asks on.
+pub struct Between {
+    store: Arc<dyn Store>,
+    looks: AtomicUsize,
+    asked: AtomicUsize,
+    troubles: Mutex<Vec<StoreError>>,
+}
+
+impl Between {
+    pub fn clients_and(store: &Arc<dyn Store>) -> Arc<Self> {
+        let (looks, asked) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Arc::new(Between { store: store.clone(), looks, asked, troubles: Mutex::default() })
+    }
+
+    /// Looks since the last time.
+    pub fn looks(&self) -> usize {
+        self.looks.swap(0, Ordering::SeqCst)
+    }
+
+    /// Commands since the last time.
+    pub fn asked(&self) -> usize {
+        self.asked.swap(0, Ordering::SeqCst)
+    }
+
+    /// So many answers to looks and commands are this error.
+    pub fn troubles(&self, times: usize, error: StoreError) {
+        self.troubles.lock().unwrap().extend(vec![error; times]);
+    }
+
+    fn trouble(&self) -> Option<StoreError> {
+        self.troubles.lock().unwrap().pop()
+    }
+}
+
+impl Store for Between {
+    fn execution(&self, id: &ExecutionId) -> BoxFuture<'_, Result<Option<ExecutionView>, StoreError>> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        match self.trouble() {
+            Some(error) => Box::pin(async { Err(error) }),
+            None => self.store.execution(id),
+        }
+    }
+    fn command(&self, request: CommandRequest) -> BoxFuture<'_, Result<Answer, StoreError>> {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        match self.trouble() {
+            Some(error) => Box::pin(async { Err(error) }),
+            None => self.store.command(request),
+        }
+    }
+    fn claim(&self, request: ClaimRequest) -> BoxFuture<'_, Result<Claims, StoreError>> {
+        self.store.claim(request)
+    }
+    fn heartbeat(&self, request: HeartbeatRequest) -> BoxFuture<'_, Result<Heartbeats, StoreError>> {
+        self.store.heartbeat(request)
+    }
+    fn transact(&self, request: CommandRequest) -> BoxFuture<'_, Result<Transact, StoreError>> {
+        self.store.transact(request)
+    }
+    fn history(&self, key: ExecutionKey) -> BoxFuture<'_, Result<HistoryView, StoreError>> {
+        self.store.history(key)
+    }
+    fn list(&self, filter: ListFilter) -> BoxFuture<'_, Result<Vec<ExecutionView>, StoreError>> {
+        self.store.list(filter)
+    }
+    fn prune(&self, request: PruneRequest) -> BoxFuture<'_, Result<Pruned, StoreError>> {
+        self.store.prune(request)
+    }
+    fn due_changed(&self) -> Arc<Bell> {
+        self.store.due_changed()
+    }
+    fn ended(&self) -> Arc<Bell> {
+        self.store.ended()
+    }
+    fn watch_ending(&self, key: ExecutionKey) -> EndingWatch {
+        self.store.watch_ending(key)
+    }
+    fn ending_mark(&self) -> Option<EndingMark> {
+        self.store.ending_mark()
+    }
+    fn watch_ending_since(&self, key: ExecutionKey, mark: EndingMark) -> EndingWatch {
+        self.store.watch_ending_since(key, mark)
+    }
+    fn payload_max(&self) -> usize {
+        self.store.payload_max()
+    }
+    fn now(&self) -> Time {
+        self.store.now()
+    }
+}
