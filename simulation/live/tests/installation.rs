@@ -33,7 +33,8 @@ fn check(what: &str) -> Child {
 }
 
 /// What it said, and its exit code.
-fn said(child: Child) -> (String, i32) {
+fn said(mut child: Child) -> (String, i32) {
+    until("it ends", || child.try_wait().unwrap().is_some());
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
     (said, output.status.code().unwrap_or(-1))

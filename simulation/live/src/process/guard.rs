@@ -8,8 +8,8 @@
 use std::os::unix::process::{CommandExt, parent_id};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::prctl::set_pdeathsig;
@@ -54,6 +54,11 @@ pub fn guarded(work: impl FnOnce(&Path, Arc<AtomicBool>) -> u8) -> anyhow::Resul
     std::fs::write(folder.join("guard"), std::process::id().to_string())?;
     // A subject's processes may run as another user and must be able to reach their own folders in here.
     std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
+    // Before there is anything to tell: (1) the work begins, and says so; (2) it is interrupted; (3) nobody has asked to
+    // be told of that yet, and whoever began all this had it ignored.
+    let worker = Arc::new(Mutex::new(Worker::default()));
+    let told = worker.clone();
+    ctrlc::set_handler(move || lock(&told).interrupt())?;
     let child = Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
         .arg0("hydra-auditor")
@@ -61,18 +66,41 @@ pub fn guarded(work: impl FnOnce(&Path, Arc<AtomicBool>) -> u8) -> anyhow::Resul
         .process_group(0)
         .spawn();
     let result = child.map_err(anyhow::Error::from).and_then(|mut child| {
-        let pid = Pid::from_raw(i32::try_from(child.id())?);
-        // The first signal asks for the report of what was done; the third does not ask.
-        let asked = AtomicU32::new(0);
-        ctrlc::set_handler(move || {
-            let signal = if asked.fetch_add(1, Ordering::SeqCst) < 2 { Signal::SIGTERM } else { Signal::SIGKILL };
-            _ = kill(pid, signal);
-        })?;
+        lock(&worker).began(Pid::from_raw(i32::try_from(child.id())?));
         let status = child.wait()?;
         Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(2))
     });
     clean(&folder);
     result
+}
+
+/// The process that does the work, as soon as it is there, and how often it was to be interrupted.
+#[derive(Default)]
+struct Worker {
+    pid: Option<Pid>,
+    asked: u32,
+}
+
+impl Worker {
+    fn began(&mut self, pid: Pid) {
+        self.pid = Some(pid);
+        if self.asked > 0 {
+            _ = kill(pid, Signal::SIGTERM);
+        }
+    }
+
+    /// The first signal asks for the report of what was done; the third does not ask.
+    fn interrupt(&mut self) {
+        let signal = if self.asked < 2 { Signal::SIGTERM } else { Signal::SIGKILL };
+        self.asked += 1;
+        if let Some(pid) = self.pid {
+            _ = kill(pid, signal);
+        }
+    }
+}
+
+fn lock(worker: &Mutex<Worker>) -> MutexGuard<'_, Worker> {
+    worker.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Ends whatever still carries the mark, and removes the folder.
