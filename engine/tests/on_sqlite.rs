@@ -1,5 +1,9 @@
 //! All of `engine/`, on an SQLite file.
 
+#[path = "engine/between.rs"]
+mod between;
+#[path = "engine/client.rs"]
+mod client;
 #[path = "engine/control.rs"]
 mod control;
 #[path = "engine/ends.rs"]
@@ -23,7 +27,7 @@ mod shop {
 
     use hydra_engine::store::{Inline, SqliteOptions, Store, Synchronous};
 
-    pub use crate::memory::{Log, client, ms, worker};
+    pub use crate::memory::{Log, client, ms, options, worker};
 
     /// A file of its own, which is gone from its folder once it is open, and from the disk with the store.
     pub fn store() -> Arc<dyn Store> {

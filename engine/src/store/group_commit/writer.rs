@@ -320,21 +320,21 @@ fn serve<B: Backend>(
     undone: &StoreError,
 ) -> Result<Option<Checkpoint>, StoreError> {
     loop {
-        match received.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(BodyRequest::Execute(sql, params, reply)) => {
-                drop(reply.send(backend.execute(&sql, &params)));
-            }
-            Ok(BodyRequest::Query(sql, params, reply)) => {
-                drop(reply.send(backend.query(&sql, &params)));
-            }
-            Ok(BodyRequest::Commit(value, reply)) => return Ok(Some((value, reply))),
+        // What has been sent already is received even when no time is left to wait.
+        let request = match received.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(request) if Instant::now() < until => request,
             Err(RecvTimeoutError::Disconnected) => return Ok(None),
-            Err(RecvTimeoutError::Timeout) => {
+            late => {
                 tracing::warn!("a transactional body took too long and is undone");
                 // Asked in the last moment: certainly not done. Later ones find the channel closed.
-                received.try_iter().for_each(|late| late.refuse(undone.clone()));
+                late.into_iter().chain(received.try_iter()).for_each(|late| late.refuse(undone.clone()));
                 return Ok(None);
             }
+        };
+        match request {
+            BodyRequest::Execute(sql, params, reply) => drop(reply.send(backend.execute(&sql, &params))),
+            BodyRequest::Query(sql, params, reply) => drop(reply.send(backend.query(&sql, &params))),
+            BodyRequest::Commit(value, reply) => return Ok(Some((value, reply))),
         }
         if !backend.in_transaction() {
             received.try_iter().for_each(|late| late.refuse(undone.clone()));

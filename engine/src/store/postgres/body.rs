@@ -161,13 +161,17 @@ async fn statements(
 ) -> Result<Option<(Vec<u8>, Reply<Answer>)>, Fault> {
     let undone = body::undone(shared.options.body_time_max);
     loop {
-        let Ok(request) = tokio::time::timeout_at(until, received.recv()).await else {
-            tracing::warn!("a transactional body took too long and is undone");
-            received.close();
-            while let Ok(late) = received.try_recv() {
-                late.refuse(undone.clone());
+        let request = tokio::time::timeout_at(until, received.recv()).await;
+        // A request is looked at before the timer, and the timer's clock ticks in milliseconds.
+        let request = match request {
+            Ok(request) if Instant::now() < until => request,
+            late => {
+                tracing::warn!("a transactional body took too long and is undone");
+                received.close();
+                let others = std::iter::from_fn(|| received.try_recv().ok());
+                late.ok().flatten().into_iter().chain(others).for_each(|late| late.refuse(undone.clone()));
+                return Ok(None);
             }
-            return Ok(None);
         };
         let lost = match request {
             None => return Ok(None),
