@@ -3,6 +3,7 @@
 mod body;
 pub(super) mod job;
 mod queue;
+mod serve;
 mod writer;
 
 use std::marker::PhantomData;

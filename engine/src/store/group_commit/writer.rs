@@ -2,14 +2,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::body::{BodyRequest, Opened};
+use super::body::Opened;
 use super::job::{Job, Operation, Reply};
 use super::queue::Queue;
+use super::serve::serve;
 use crate::store::apply::Tx;
 use crate::store::backend::Backend;
 use crate::store::signals::{Effects, Signals};
@@ -304,41 +305,6 @@ impl Settled {
                 drop(reply.send(failure.map_or_else(|| Ok(Opened::Answered(answer)), Err)));
             }
             Settled::Committed(reply, answer) => drop(reply.send(failure.map_or(Ok(answer), Err))),
-        }
-    }
-}
-
-/// A body's value, and where to answer that it is committed.
-type Checkpoint = (Vec<u8>, Reply<Answer>);
-
-/// Runs a body's statements until it commits, or ends without (none). An error if one
-/// of them ended the transaction.
-fn serve<B: Backend>(
-    backend: &mut B,
-    received: &mpsc::Receiver<BodyRequest>,
-    until: Instant,
-    undone: &StoreError,
-) -> Result<Option<Checkpoint>, StoreError> {
-    loop {
-        // What has been sent already is received even when no time is left to wait.
-        let request = match received.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(request) if Instant::now() < until => request,
-            Err(RecvTimeoutError::Disconnected) => return Ok(None),
-            late => {
-                tracing::warn!("a transactional body took too long and is undone");
-                // Asked in the last moment: certainly not done. Later ones find the channel closed.
-                late.into_iter().chain(received.try_iter()).for_each(|late| late.refuse(undone.clone()));
-                return Ok(None);
-            }
-        };
-        match request {
-            BodyRequest::Execute(sql, params, reply) => drop(reply.send(backend.execute(&sql, &params))),
-            BodyRequest::Query(sql, params, reply) => drop(reply.send(backend.query(&sql, &params))),
-            BodyRequest::Commit(value, reply) => return Ok(Some((value, reply))),
-        }
-        if !backend.in_transaction() {
-            received.try_iter().for_each(|late| late.refuse(undone.clone()));
-            return Err(undone.clone());
         }
     }
 }
