@@ -10,6 +10,7 @@ mod crashes;
 mod lawful;
 mod opening;
 mod plans;
+mod pooler;
 mod processes;
 mod proxy;
 mod shared;

@@ -49,7 +49,7 @@ fn a_schema_of_another_application_is_refused_and_left_alone() {
 fn a_server_that_is_not_there_is_unavailable_and_a_wrong_url_refused() {
     let nowhere = PostgresStore::open("host=/nowhere user=postgres").map(drop);
     assert!(matches!(nowhere, Err(StoreError::Unavailable(_))), "{nowhere:?}");
-    let url = database().replace("dbname=hydra_test", "dbname=no_such");
+    let url = database().replace("hydra_test", "no_such");
     let no_database = PostgresStore::open(url).map(drop);
     assert!(matches!(&no_database, Err(StoreError::Refused(why)) if why.contains("no_such")), "{no_database:?}");
     let nonsense = PostgresStore::open("postgres://[").map(drop);

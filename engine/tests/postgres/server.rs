@@ -179,7 +179,7 @@ fn spawn(folder: &Path, settings: &[String]) -> Child {
 }
 
 /// The server refuses to run as root.
-fn unprivileged(program: &Path) -> Command {
+pub fn unprivileged(program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
     }

@@ -73,6 +73,11 @@ impl Connector {
         Ok(Connector { config, tls, limits })
     }
 
+    /// How long to wait for a connection.
+    pub fn connect_timeout(&self) -> Duration {
+        self.config.get_connect_timeout().copied().unwrap_or_default()
+    }
+
     /// A new connection.
     pub async fn connect(self: &Arc<Self>) -> Result<Connection, Fault> {
         self.connect_telling(|_| {}).await

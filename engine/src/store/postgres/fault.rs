@@ -5,6 +5,7 @@ use std::error::Error as _;
 use tokio_postgres::Error;
 use tokio_postgres::error::{DbError, Severity};
 
+use super::pooler::WITHOUT_STATEMENTS;
 use crate::store::StoreError;
 
 /// Why a transaction came to nothing, or may have.
@@ -96,6 +97,8 @@ impl From<Error> for Fault {
                 "a statement took longer than `statement_timeout`, or was cancelled ({what})"
             ))
             .into(),
+            // The statement is not there, or another one's has its name.
+            (_, "26000" | "42P05") => StoreError::Refused(format!("{WITHOUT_STATEMENTS} ({what})")).into(),
             ("53" | "58", _) => StoreError::Unavailable(what).into(),
             _ => StoreError::Refused(what).into(),
         }

@@ -22,6 +22,7 @@ mod listen;
 mod load;
 mod lookups;
 mod options;
+mod pooler;
 mod prune;
 mod reads;
 mod rows;

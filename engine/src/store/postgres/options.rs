@@ -17,8 +17,8 @@ use crate::store::Clock;
 ///
 /// **Behind a pooler** in transaction mode: every setting is made for its transaction only, locks last no longer than
 /// one, and statements are prepared by the protocol and not by SQL, which PgBouncer passes on from version 1.21 (with
-/// `max_prepared_statements` above zero). `LISTEN` does not work there: turn [`PostgresOptions::listen`] off, and workers
-/// in other processes learn of new work when they poll.
+/// `max_prepared_statements` above zero); behind one that does not, the store is not opened. `LISTEN` does not work there:
+/// turn [`PostgresOptions::listen`] off, and workers in other processes learn of new work when they poll.
 #[derive(Clone)]
 pub struct PostgresOptions {
     /// Where the server is, and who asks.

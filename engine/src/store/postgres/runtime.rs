@@ -10,7 +10,7 @@ use super::connect::Link;
 use super::fault::Fault;
 use super::lookups::{self, Look};
 use super::writer::{Work, Writer};
-use super::{Shared, body, claims, listen, lock, schema};
+use super::{Shared, body, claims, listen, lock, pooler, schema};
 use crate::store::group_commit::job::Job;
 use crate::store::{ClaimRequest, Claims, StoreError};
 
@@ -54,6 +54,7 @@ pub fn start(shared: Arc<Shared>, closing: watch::Receiver<bool>) -> Result<Runn
 
 async fn open(shared: &Shared) -> Result<(), Fault> {
     let mut connection = shared.connector.connect().await?;
+    pooler::refuse_without_statements(&shared.connector, &mut connection).await?;
     schema::migrate(&connection.client).await?;
     // A user named `hydra` would find the engine's schema first in its path, and its bodies' tables would be made there.
     let schemas: Vec<String> =
