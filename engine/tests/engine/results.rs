@@ -20,7 +20,7 @@ struct Scene {
 
 fn scene() -> Scene {
     let store = store();
-    let between = Between::clients_and(&store);
+    let between = Between::over(&store);
     Scene { client: Client::new(between.clone()), between, store }
 }
 

@@ -95,6 +95,27 @@ async fn a_failing_step_is_retried_with_rising_waits_and_then_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn steps_that_failed_together_are_not_all_tried_again_together() {
+    let store = store();
+    let fails = |ctx: Context, (): ()| async move {
+        let policy = RetryPolicy::attempts(2).initial(ms(60_000)).jitter_percent(50);
+        ctx.step("call").retry(policy).run(|_| async { Err::<(), _>(StepFailure::retryable("no route")) }).await
+    };
+    let _worker = worker(&store).workflow("fails", fails).start().unwrap();
+    let client = client(&store);
+    for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        client.start("fails", id, &()).await.unwrap();
+    }
+    tokio::time::sleep(ms(1_000)).await;
+    let mut waits = std::collections::BTreeSet::new();
+    for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let step = client.history(id).await.unwrap().steps.remove(0);
+        waits.insert(step.step.row.due_at().unwrap().since(step.begun_at).as_millis());
+    }
+    assert!(waits.len() > 4, "{waits:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_final_error_is_not_retried() {
     let store = store();
     let calls = std::sync::Arc::new(AtomicU32::new(0));
@@ -215,4 +236,25 @@ async fn a_transactional_body_that_fails_leaves_nothing() {
     let client = client(&store);
     client.start("transfer", "t", &()).await.unwrap();
     assert_eq!(client.result::<(u64, i64)>("t").await.unwrap(), (1, 1));
+}
+
+/// It ends in a turn of its task in which nothing else has happened.
+#[tokio::test(start_paused = true)]
+async fn a_transactional_body_that_waits_is_committed_when_it_returns() {
+    let store = store();
+    let slow = |ctx: Context, (): ()| async move {
+        ctx.step("slow")
+            .run_transactional(|tx| async move {
+                tx.execute("create table slow (n integer)", &[]).await?;
+                tokio::time::sleep(ms(500)).await;
+                Ok(())
+            })
+            .await
+    };
+    let _worker = worker(&store).workflow("slow", slow).start().unwrap();
+    let client = client(&store);
+    let begun = tokio::time::Instant::now();
+    client.start("slow", "s", &()).await.unwrap();
+    client.result::<()>("s").await.unwrap();
+    assert!((ms(500)..ms(600)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }
