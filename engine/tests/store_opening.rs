@@ -24,11 +24,12 @@ fn a_database_in_memory_is_no_file() {
     }
 }
 
-/// One that reads the file, in the mode in which SQLite makes it: it cannot be turned to write-ahead logging meanwhile.
-fn reader(file: &Path) -> Connection {
-    let reader = Connection::open(file).unwrap();
-    reader.execute_batch("PRAGMA user_version; BEGIN; SELECT * FROM sqlite_schema").unwrap();
-    reader
+/// One that is about to write the file, in the mode in which SQLite makes it: who turns the file to write-ahead logging
+/// meanwhile is told at once that it is locked, whatever its busy timeout.
+fn writer(file: &Path) -> Connection {
+    let writer = Connection::open(file).unwrap();
+    writer.execute_batch("BEGIN IMMEDIATE").unwrap();
+    writer
 }
 
 fn open(file: &Path, busy_timeout: Duration) -> Result<SqliteBackend, StoreError> {
@@ -36,10 +37,10 @@ fn open(file: &Path, busy_timeout: Duration) -> Result<SqliteBackend, StoreError
 }
 
 #[test]
-fn opening_waits_for_who_reads_the_file_but_not_for_ever() {
+fn opening_waits_for_who_holds_the_file_but_not_for_ever() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("store.db");
-    let reading = reader(&file);
+    let writing = writer(&file);
     let refused = open(&file, Duration::ZERO).map(drop);
     assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
     let opening = std::thread::spawn({
@@ -48,6 +49,6 @@ fn opening_waits_for_who_reads_the_file_but_not_for_ever() {
     });
     // SQLite's own lock: no clock of ours leads it. Too short a time only makes this show less.
     std::thread::sleep(Duration::from_millis(50));
-    drop(reading);
+    drop(writing);
     assert_eq!(opening.join().unwrap(), Ok(()));
 }
