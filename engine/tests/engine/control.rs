@@ -108,6 +108,31 @@ async fn no_more_executions_are_driven_at_a_time_than_allowed() {
     assert_eq!(most.load(Ordering::SeqCst), 7);
 }
 
+/// A claim that found as much as it may take is followed by the next at once, whether or not it ended others.
+#[tokio::test(start_paused = true)]
+async fn a_worker_with_room_does_not_pause_between_full_claims() {
+    for is_one_late in [false, true] {
+        let store = store();
+        let client = client(&store);
+        let short = |ctx: Context, (): ()| async move { ctx.step("short").run(|_| async { Ok(()) }).await };
+        if is_one_late {
+            client.start("short", "late", &()).deadline(ms(1)).await.unwrap();
+            tokio::time::sleep(ms(10)).await;
+        }
+        let names: Vec<_> = (0..300).map(|i| format!("s{i}")).collect();
+        for name in &names {
+            client.start("short", name, &()).await.unwrap();
+        }
+        let begun = tokio::time::Instant::now();
+        let worker = worker(&store).concurrency(1_000).poll_interval(ms(60_000)).workflow("short", short);
+        let _worker = worker.start().unwrap();
+        for name in &names {
+            client.result::<()>(name).await.unwrap();
+        }
+        assert_eq!(begun.elapsed(), ms(0), "{is_one_late}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn shutdown_lets_the_body_end_and_gives_the_lease_back() {
     let (store, log) = (store(), Log::default());
