@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hydra_engine::protocol::{Cause, Failure, Kind, Outcome};
+use hydra_engine::store::Value;
 use hydra_engine::{BoxError, Context, ResultError, RetryPolicy, StepError, StepFailure};
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +93,33 @@ async fn a_failing_step_is_retried_with_rising_waits_and_then_given_up() {
     assert!((3_500..4_200).contains(&took), "{took} ms");
     let step = &client.history("f").await.unwrap().steps[0].step;
     assert_eq!(step.row.settled(), Some((1, Outcome::Failed(Cause::Exhausted))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_grow_by_the_factor_they_were_given_and_who_is_tried_once_does_not_wait() {
+    let store = store();
+    let fails = |ctx: Context, factor: u32| async move {
+        let policy = match factor {
+            0 => RetryPolicy::never(),
+            _ => RetryPolicy::attempts(3).initial(ms(1_000)).factor_percent(factor).jitter_percent(0),
+        };
+        ctx.step("call").retry(policy).run(|_| async { Err::<(), _>(StepFailure::retryable("no route")) }).await
+    };
+    let _worker = worker(&store).workflow("fails", fails).start().unwrap();
+    let client = client(&store);
+    for (factor, waits) in [(0, 0), (100, 2_000), (300, 4_000)] {
+        let (id, begun) = (format!("f{factor}"), tokio::time::Instant::now());
+        client.start("fails", &id, &factor).await.unwrap();
+        client.result::<()>(&id).await.unwrap_err();
+        let took = begun.elapsed().as_millis();
+        assert!((waits..waits + 300).contains(&took), "{factor}: {took} ms");
+    }
+}
+
+#[test]
+fn a_failure_says_whether_it_may_be_retried() {
+    assert_eq!(format!("{:?}", StepFailure::retryable("no route")), "no route (may be retried)");
+    assert_eq!(format!("{:?}", StepFailure::fatal("declined")), "declined (final)");
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +256,15 @@ async fn a_transactional_body_that_fails_leaves_nothing() {
             .await;
         let rows: i64 = ctx
             .step("count")
-            .run_transactional(|tx| async move { Ok(tx.query("select amount from money", &[]).await?.len() as i64) })
+            .run_transactional(|tx| async move {
+                match tx.query("select count(*) from money", &[]).await?[..] {
+                    [ref row] => match row[..] {
+                        [Value::Integer(rows)] => Ok(rows),
+                        _ => Err(StepFailure::fatal(format!("{row:?}"))),
+                    },
+                    _ => Err(StepFailure::fatal("no row")),
+                }
+            })
             .await?;
         Ok::<_, BoxError>((failed?, rows))
     };
