@@ -89,3 +89,24 @@ impl Drop for Rung<'_> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn all_who_wait_are_woken_and_who_has_gone_is_forgotten() {
+        let bell = Bell::new();
+        let (mut one, mut two, mut gone) = (bell.rung_since(0), bell.rung_since(0), bell.rung_since(0));
+        let context = &mut Context::from_waker(Waker::noop());
+        assert!(one.poll_unpin(context).is_pending() && two.poll_unpin(context).is_pending());
+        assert!(gone.poll_unpin(context).is_pending());
+        drop(gone);
+        assert_eq!(bell.lock().waiting.len(), 2);
+        bell.ring();
+        assert!(bell.lock().waiting.is_empty());
+        assert!(one.poll_unpin(context).is_ready() && two.poll_unpin(context).is_ready());
+    }
+}

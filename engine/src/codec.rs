@@ -50,3 +50,18 @@ pub(crate) fn error_text(text: String) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_text_is_cut_where_it_is_longer_than_what_is_kept() {
+        let fits = "x".repeat(ERROR_BYTES_MAX);
+        assert_eq!(error_text(fits.clone()), fits);
+        assert_eq!(error_text(fits.clone() + "y"), fits + " ... (cut)");
+        // Not in the middle of a character.
+        let odd = "x".to_owned() + &"\u{e9}".repeat(ERROR_BYTES_MAX / 2);
+        assert_eq!(error_text(odd.clone()), odd[..ERROR_BYTES_MAX - 1].to_owned() + " ... (cut)");
+    }
+}

@@ -10,6 +10,8 @@ mod control;
 mod ends;
 #[path = "engine/faults.rs"]
 mod faults;
+#[path = "engine/late.rs"]
+mod late;
 #[path = "engine/races.rs"]
 mod races;
 #[path = "engine/results.rs"]

@@ -304,6 +304,9 @@ async fn a_writer_that_dies_says_so_to_everybody() {
     let answers = tokio::join!(store.command(client("o-1", None, Command::Cancel)), store.command(start("o-2")));
     assert!(matches!(answers.0, Err(StoreError::Unknown(_))), "{:?}", answers.0);
     assert!(answers.1.is_err(), "of the same batch, or of the queue behind it");
+    // Nobody has closed the store, and nobody is left to take this.
+    let later = tokio::time::timeout(Duration::from_secs(60), store.command(start("o-3"))).await;
+    assert!(later.expect("it waits for ever").is_err());
     store.close().await;
     assert!(matches!(store.command(start("o-3")).await, Err(StoreError::Refused(_))));
     assert!(matches!(store.execution(&id("o-1")).await, Err(StoreError::Refused(_))));

@@ -169,3 +169,68 @@ fn ending_word(ending: Ending) -> String {
         Ending::Cancelled => "cancelled".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hydra_protocol::{Backoff, Epoch, Span, Status, StepState};
+
+    use super::*;
+
+    const ZERO: Backoff = Backoff { initial: Span::ZERO, cap: Span::ZERO, factor_percent: 100, jitter_percent: 0 };
+
+    #[test]
+    fn what_differs_is_told_column_by_column() {
+        let status = Status::Ready { due_at: Time::from_millis(5) };
+        let right = Execution { status, epoch: Epoch(1), settled: 0, replays: 0, replays_max: 3, deadline: None };
+        assert_eq!(execution_differs(&right, &right), None);
+        let row = Execution { settled: 2, deadline: Some(Time::from_millis(7)), ..right };
+        let said = "on record is settled 2, and not 0, deadline 7, and not null, which the commands lead to";
+        assert_eq!(execution_differs(&row, &right).as_deref(), Some(said));
+
+        let state = StepState::Running;
+        let right = Step { kind: Kind::Keyed, epoch: Epoch(1), attempt: 1, attempts_max: 3, state };
+        assert_eq!(step_differs(&right, &right), None);
+        let row = Step { kind: Kind::AtMostOnce, attempt: 2, ..right };
+        let said = "on record is kind at_most_once, and not keyed, attempt 2, and not 1, which the commands lead to";
+        assert_eq!(step_differs(&row, &right).as_deref(), Some(said));
+    }
+
+    #[test]
+    fn each_kind_has_its_word() {
+        let begin = |kind| command(&Command::Begin { epoch: Epoch(1), kind, attempt: 2, attempts_max: 3 });
+        for (kind, word) in [
+            (Kind::Transactional, "transactional"),
+            (Kind::Keyed, "keyed"),
+            (Kind::AtMostOnce, "at most once"),
+            (Kind::Timer, "timer"),
+        ] {
+            assert_eq!(begin(kind), format!("begin attempt 2 ({word}) under epoch 1"));
+        }
+    }
+
+    #[test]
+    fn each_settlement_and_each_outcome_has_its_words() {
+        let failed = |retryable| Settlement::Failed { retryable, backoff: ZERO, salt: 0 };
+        for (settlement, words) in [
+            (Settlement::Succeeded, "succeeded"),
+            (failed(true), "failed"),
+            (failed(false), "failed for good"),
+            (Settlement::Unencodable, "unencodable"),
+            (Settlement::InDoubt, "in doubt"),
+        ] {
+            let said = command(&Command::Settle { epoch: Epoch(1), attempt: 2, settlement });
+            assert_eq!(said, format!("settle attempt 2 as {words} under epoch 1"));
+        }
+        for (outcome, words) in [
+            (Outcome::Succeeded, "succeeded"),
+            (Outcome::Failed(Cause::Final), "failed for good"),
+            (Outcome::Failed(Cause::Exhausted), "failed at its last attempt"),
+            (Outcome::Failed(Cause::Crashed), "failed, its worker having died in its last attempt"),
+            (Outcome::Unencodable, "unencodable"),
+            (Outcome::InDoubt, "in doubt"),
+            (Outcome::Fired, "fired"),
+        ] {
+            assert_eq!(answer(&Ok(Reply::Settled { order: 4, outcome })), format!("settled as {words}, number 4"));
+        }
+    }
+}

@@ -305,3 +305,16 @@ fn row_name(target: &Target, key: Option<ExecutionKey>, step: Option<StepNo>) ->
     }
     name
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_row_by_what_is_known_of_it() {
+        let id = crate::store::ExecutionId { namespace: "shop".into(), id: "o-1".into() };
+        let (by_id, by_key) = (Target::Id(id), Target::Key(ExecutionKey(7)));
+        assert_eq!(row_name(&by_id, None, None), "execution shop/o-1");
+        assert_eq!(row_name(&by_key, Some(ExecutionKey(7)), Some(StepNo(3))), "execution with key 7, step 3");
+    }
+}

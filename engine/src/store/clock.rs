@@ -75,3 +75,15 @@ impl Clock for TokioClock {
         self.at_origin + hydra_protocol::Span::from_millis(u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_clock_counts_milliseconds_from_1970() {
+        let ms = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+        let (before, now, after) = (ms(), SystemClock.now().as_millis(), ms());
+        assert!((before..=after).contains(&now), "{before} {now} {after}");
+    }
+}

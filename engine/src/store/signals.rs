@@ -237,6 +237,18 @@ mod tests {
         assert_eq!(endings.watch_since(ExecutionKey(-1), mark).ended().now_or_never(), Some(None));
     }
 
+    /// Else whoever asks for results again and again leaves a watch behind each time.
+    #[test]
+    fn a_watch_that_is_dropped_is_kept_for_nobody_and_takes_no_other_with_it() {
+        let endings = Arc::<Endings>::default();
+        let (gone, stays) = (endings.watch(ExecutionKey(1)), endings.watch(ExecutionKey(1)));
+        drop(gone);
+        end(&endings, 1..2);
+        assert!(stays.ended().now_or_never().is_some());
+        drop(stays);
+        assert!(endings.lock().waiting.is_empty());
+    }
+
     #[test]
     fn a_large_output_is_not_kept() {
         assert_eq!(Ended::small(Ending::Succeeded, Some(&[0; TOLD_BYTES_MAX + 1]), None), None);

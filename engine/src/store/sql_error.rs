@@ -36,3 +36,30 @@ pub fn of(error: Error) -> StoreError {
         _ => StoreError::Refused(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn what_may_be_done_about_it_goes_by_the_code() {
+        let told = |code| of(Error::SqliteFailure(ffi::Error::new(code), None));
+        for passing in [
+            ffi::SQLITE_BUSY,
+            ffi::SQLITE_LOCKED,
+            ffi::SQLITE_FULL,
+            ffi::SQLITE_IOERR,
+            ffi::SQLITE_NOMEM,
+            ffi::SQLITE_CANTOPEN,
+            ffi::SQLITE_PROTOCOL,
+        ] {
+            assert!(matches!(told(passing), StoreError::Unavailable(_)), "{passing}");
+        }
+        assert!(matches!(told(ffi::SQLITE_READONLY), StoreError::Refused(why) if why.contains("mounted read-only")));
+        assert!(matches!(told(ffi::SQLITE_NOTADB), StoreError::NotAStore(_)));
+        assert!(matches!(told(ffi::SQLITE_CORRUPT), StoreError::Unreadable(_)));
+        assert!(matches!(told(ffi::SQLITE_CONSTRAINT), StoreError::Refused(_)));
+    }
+}

@@ -219,3 +219,36 @@ fn user_error(error: rusqlite::Error) -> StoreError {
         _ => sql_error::of(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_has_views_and_indexes_of_its_own_and_none_by_the_engines_names() {
+        let mut sql = UserSql::in_memory().unwrap();
+        for theirs in [
+            "CREATE TABLE t (x)",
+            "CREATE INDEX i ON t (x)",
+            "CREATE VIEW v AS SELECT x FROM t",
+            "REINDEX i",
+            "DROP VIEW v",
+            "DROP INDEX i",
+        ] {
+            sql.execute(theirs, &[]).unwrap();
+        }
+        for ours in ["CREATE VIEW hydra_v AS SELECT 1", "CREATE INDEX hydra_i ON t (x)", "PRAGMA user_version"] {
+            let refused = sql.execute(ours, &[]).unwrap_err().to_string();
+            assert!(refused.contains("or use tables that begin with `hydra_`"), "{ours}: {refused}");
+        }
+    }
+
+    #[test]
+    fn a_statement_past_its_deadline_says_so() {
+        let mut sql = UserSql::in_memory().unwrap();
+        sql.set_deadline(Some(Instant::now()));
+        let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+        let late = sql.query(endless, &[]).unwrap_err().to_string();
+        assert_eq!(late, "the statement took too long and was interrupted; its transaction is undone");
+    }
+}

@@ -1,4 +1,4 @@
-//! What stands between a client and its store: it counts, and it makes trouble.
+//! What stands between a client or a worker and its store: it counts, and it makes trouble.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,13 +16,16 @@ pub struct Between {
     store: Arc<dyn Store>,
     looks: AtomicUsize,
     asked: AtomicUsize,
+    beats: AtomicUsize,
     troubles: Mutex<Vec<StoreError>>,
+    troubles_of_beats: Mutex<Vec<StoreError>>,
 }
 
 impl Between {
-    pub fn clients_and(store: &Arc<dyn Store>) -> Arc<Self> {
-        let (looks, asked) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Arc::new(Between { store: store.clone(), looks, asked, troubles: Mutex::default() })
+    pub fn over(store: &Arc<dyn Store>) -> Arc<Self> {
+        let (looks, asked, beats) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        let (troubles, troubles_of_beats) = (Mutex::default(), Mutex::default());
+        Arc::new(Between { store: store.clone(), looks, asked, beats, troubles, troubles_of_beats })
     }
 
     /// Looks since the last time.
@@ -38,6 +41,16 @@ impl Between {
     /// So many answers to looks and commands are this error.
     pub fn troubles(&self, times: usize, error: StoreError) {
         self.troubles.lock().unwrap().extend(vec![error; times]);
+    }
+
+    /// Heartbeats since the last time.
+    pub fn beats(&self) -> usize {
+        self.beats.swap(0, Ordering::SeqCst)
+    }
+
+    /// So many answers to heartbeats are this error.
+    pub fn troubles_of_beats(&self, times: usize, error: StoreError) {
+        self.troubles_of_beats.lock().unwrap().extend(vec![error; times]);
     }
 
     fn trouble(&self) -> Option<StoreError> {
@@ -64,7 +77,11 @@ impl Store for Between {
         self.store.claim(request)
     }
     fn heartbeat(&self, request: HeartbeatRequest) -> BoxFuture<'_, Result<Heartbeats, StoreError>> {
-        self.store.heartbeat(request)
+        self.beats.fetch_add(1, Ordering::SeqCst);
+        match self.troubles_of_beats.lock().unwrap().pop() {
+            Some(error) => Box::pin(async { Err(error) }),
+            None => self.store.heartbeat(request),
+        }
     }
     fn transact(&self, request: CommandRequest) -> BoxFuture<'_, Result<Transact, StoreError>> {
         self.store.transact(request)

@@ -21,7 +21,7 @@ fn unavailable() -> StoreError {
 #[tokio::test(start_paused = true)]
 async fn it_asks_again_while_the_trouble_passes() {
     let store = store();
-    let between = Between::clients_and(&store);
+    let between = Between::over(&store);
     let client = Client::new(between.clone());
     let _worker = worker(&store).workflow("double", double).start().unwrap();
     between.troubles(20, StoreError::Unknown("the connection broke".into()));
@@ -37,7 +37,7 @@ async fn it_asks_again_while_the_trouble_passes() {
 
 #[tokio::test(start_paused = true)]
 async fn it_gives_up_after_ten_seconds_and_at_once_where_asking_again_is_of_no_use() {
-    let between = Between::clients_and(&store());
+    let between = Between::over(&store());
     let client = Client::new(between.clone());
     let begun = Instant::now();
     between.troubles(10_000, unavailable());
@@ -45,7 +45,7 @@ async fn it_gives_up_after_ten_seconds_and_at_once_where_asking_again_is_of_no_u
     assert!(matches!(given_up, Err(ClientError::Store(StoreError::Unavailable(_)))), "{given_up:?}");
     assert_eq!(begun.elapsed().as_secs(), 10);
 
-    let between = Between::clients_and(&store());
+    let between = Between::over(&store());
     let client = Client::new(between.clone());
     let refused = StoreError::Refused("read-only".into());
     between.troubles(1, refused.clone());

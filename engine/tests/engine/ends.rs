@@ -123,7 +123,11 @@ async fn names_and_set_ups_that_cannot_work_say_why() {
     assert_eq!(said(client.start("", "x", &()).await.unwrap_err()), "the workflow name is empty; give it a name");
     assert!(said(client.start("w", "a\nb", &()).await.unwrap_err()).contains("leave out control characters"));
     assert!(said(client.start("w", &"x".repeat(300), &()).await.unwrap_err()).contains("255 are allowed"));
-    assert!(client.clone().namespace("a/b").is_err());
+    client.start("w", &"x".repeat(255), &()).await.unwrap();
+    let said = |error: ClientError| error.to_string();
+    assert!(said(client.start("w", "a\nb", &()).await.unwrap_err()).ends_with("leave out control characters"));
+    let slash = client.clone().namespace("a/b").err().unwrap().to_string();
+    assert!(slash.ends_with("leave out control characters and '/'"), "{slash}");
     let config = |error: hydra_engine::ConfigError| error.to_string();
     assert!(config(worker(&store).start().err().unwrap()).contains("at least one workflow"));
     let zero = worker(&store).workflow("fails", fails).concurrency(0).start().err().unwrap();
@@ -132,6 +136,11 @@ async fn names_and_set_ups_that_cannot_work_say_why() {
     assert_eq!(config(twice), "the workflow \"fails\" was given twice");
     let short = worker(&store).workflow("fails", fails).lease(ms(10)).start().err().unwrap();
     assert!(config(short).contains("give between 100 ms and"));
+    let day = 86_400_000;
+    assert!(worker(&store).workflow("fails", fails).lease(ms(day + 1)).start().is_err());
+    for lease in [100, day] {
+        assert!(worker(&store).workflow("fails", fails).lease(ms(lease)).start().is_ok(), "{lease}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,4 +155,20 @@ async fn a_sleep_longer_than_time_itself_is_one_that_never_ends() {
     client.start("forever", "f", &()).await.unwrap();
     tokio::time::sleep(std::time::Duration::from_secs(86_400 * 30)).await;
     assert!(!client.get("f").await.unwrap().unwrap().row.is_ended());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_without_a_name_is_known_by_its_process_and_host() {
+    let store = store();
+    let _worker = worker(&store).workflow("sleeps", sleeps).start().unwrap();
+    let client = client(&store);
+    client.start("sleeps", "s", &0_u64).await.unwrap();
+    client.result::<u64>("s").await.unwrap();
+    let name = client.history("s").await.unwrap().leases.remove(0).worker;
+    let (process, host) = name.split_once('@').unwrap();
+    assert_eq!(process, std::process::id().to_string());
+    match std::fs::read_to_string("/proc/sys/kernel/hostname") {
+        Ok(known) => assert_eq!(host, known.trim()),
+        Err(_) => assert!(!host.is_empty()),
+    }
 }

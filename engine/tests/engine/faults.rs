@@ -1,10 +1,14 @@
 //! Workers that die, are cut off or are replaced, and code that was changed.
 
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hydra_engine::protocol::Failure;
+use hydra_engine::store::{Store, StoreError};
 use hydra_engine::{BoxError, Context, ResultError, RetryPolicy, StepError};
 
+use crate::between::Between;
 use crate::shop::{Log, client, ms, store, worker};
 
 fn two_steps(log: &Log, hang_in: &'static str) -> impl Fn(Context, ()) -> Run + Clone + use<> {
@@ -241,6 +245,89 @@ async fn changed_code_is_a_typed_error_and_never_a_wrong_answer() {
         }
         new.shutdown(ms(100)).await;
     }
+}
+
+/// As combinators do that give others a turn.
+async fn wakes_itself() {
+    let mut again = true;
+    std::future::poll_fn(|task| match std::mem::take(&mut again) {
+        true => {
+            task.waker().wake_by_ref();
+            Poll::Pending
+        }
+        false => Poll::Ready(()),
+    })
+    .await;
+}
+
+/// Taken for quiet, it would be told that it does not await what comes next in its journal.
+#[tokio::test(start_paused = true)]
+async fn a_workflow_that_wakes_itself_between_two_steps_is_replayed() {
+    let store = store();
+    let client = client(&store);
+    let steps = |ctx: Context, (): ()| async move {
+        for name in ["a", "b"] {
+            ctx.step(name).run(|_| async { Ok(()) }).await?;
+            wakes_itself().await;
+        }
+        ctx.sleep(Duration::from_secs(60)).await;
+        Ok::<_, BoxError>(())
+    };
+    let _worker = worker(&store).workflow("w", steps).start().unwrap();
+    client.start("w", "w", &()).await.unwrap();
+    client.result::<()>("w").await.unwrap();
+    assert_eq!(client.history("w").await.unwrap().leases.len(), 2);
+}
+
+/// A step that is made and not awaited has not begun: with an outcome on record, the code was changed.
+#[tokio::test(start_paused = true)]
+async fn a_step_that_is_awaited_later_than_in_the_journal_is_changed_code() {
+    let store = store();
+    let client = client(&store);
+    let steps = |late: bool| {
+        move |ctx: Context, (): ()| async move {
+            let (a, b) = (ctx.step("a").run(|_| async { Ok(()) }), ctx.step("b").run(|_| async { Ok(()) }));
+            a.await?;
+            if late {
+                ctx.sleep(Duration::from_secs(60)).await;
+                b.await?;
+            } else {
+                b.await?;
+                ctx.sleep(Duration::from_secs(60)).await;
+            }
+            Ok::<_, BoxError>(())
+        }
+    };
+    let old = worker(&store).workflow("w", steps(false)).start().unwrap();
+    client.start("w", "w", &()).await.unwrap();
+    tokio::time::sleep(ms(1_000)).await;
+    old.shutdown(ms(100)).await;
+    let _new = worker(&store).workflow("w", steps(true)).start().unwrap();
+    let error = client.result::<()>("w").await.unwrap_err();
+    let expected = "the journal has an outcome of step 2 (b), and the code does not await that step here";
+    assert!(error.to_string().contains(expected), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_asks_again_while_a_trouble_passes_and_otherwise_leaves_the_execution_to_its_lease() {
+    let store = store();
+    let between = Between::over(&store);
+    let way: Arc<dyn Store> = between.clone();
+    let client = client(&store);
+    let one = |ctx: Context, (): ()| async move { ctx.step("one").run(|_| async { Ok(()) }).await };
+    let _worker = worker(&way).workflow("w", one).start().unwrap();
+
+    between.troubles(10, StoreError::Unknown("the connection broke".into()));
+    client.start("w", "passing", &()).await.unwrap();
+    client.result::<()>("passing").await.unwrap();
+    assert_eq!(client.history("passing").await.unwrap().leases.len(), 1);
+
+    between.troubles(1, StoreError::Refused("read-only".into()));
+    let begun = tokio::time::Instant::now();
+    client.start("w", "refused", &()).await.unwrap();
+    client.result::<()>("refused").await.unwrap();
+    assert!((ms(6_000)..ms(6_500)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert_eq!(client.history("refused").await.unwrap().leases.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,6 +7,7 @@ mod control;
 mod ends;
 mod faults;
 mod late;
+mod limits;
 mod races;
 mod results;
 mod shop;

@@ -1,11 +1,14 @@
 //! Steps in parallel: joins, races, and what replay makes of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{Either, join, join_all, select};
+use hydra_engine::store::Store;
 use hydra_engine::{BoxError, Context, RetryPolicy, StepFailure};
 
+use crate::between::Between;
 use crate::shop::{Log, client, ms, store, worker};
 
 #[tokio::test(start_paused = true)]
@@ -92,6 +95,54 @@ async fn a_loser_that_finishes_late_keeps_its_place_and_holds_nobody_up() {
     let client = client(&store);
     client.start("race", "r", &()).await.unwrap();
     assert_eq!(client.result::<String>("r").await.unwrap(), "fast between slow");
+}
+
+/// The loser's body is cancelled with it: nothing goes on in the execution any more, so that it can be parked. In the
+/// journal it has begun, and in the replay it must not begin once more: there, too, it is given up.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_lost_its_race_keeps_no_lease_and_does_not_run_again_in_the_replay() {
+    let (store, log) = (store(), Log::default());
+    let seen = log.clone();
+    let race = move |ctx: Context, (): ()| {
+        let log = seen.clone();
+        async move {
+            let stuck = Box::pin(ctx.step("stuck").run(|attempt| {
+                log.add(format!("stuck {}", attempt.number));
+                std::future::pending::<Result<(), StepFailure>>()
+            }));
+            let quick = Box::pin(ctx.step("quick").run(|_| async {
+                tokio::time::sleep(ms(100)).await;
+                Ok(())
+            }));
+            let won = matches!(select(stuck, quick).await, Either::Right(_));
+            ctx.sleep(Duration::from_secs(60)).await;
+            Ok::<_, BoxError>(won)
+        }
+    };
+    let _worker = worker(&store).workflow("race", race).start().unwrap();
+    let client = client(&store);
+    client.start("race", "r", &()).await.unwrap();
+    assert!(client.result::<bool>("r").await.unwrap());
+    assert_eq!(client.history("r").await.unwrap().leases.len(), 2);
+    assert_eq!(log.lines(), ["stuck 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_timer_is_asked_for_when_it_is_due_and_not_at_all_when_it_lost_its_race() {
+    let store = store();
+    let between = Between::over(&store);
+    let way: Arc<dyn Store> = between.clone();
+    let naps = |ctx: Context, (): ()| async move {
+        select(Box::pin(ctx.sleep(ms(100))), Box::pin(ctx.sleep(ms(500)))).await;
+        join(ctx.sleep(ms(300)), ctx.sleep(ms(900))).await;
+        Ok::<_, BoxError>(())
+    };
+    let _worker = worker(&way).workflow("naps", naps).start().unwrap();
+    let client = client(&store);
+    client.start("naps", "n", &()).await.unwrap();
+    client.result::<()>("n").await.unwrap();
+    // Four go to sleep, three of them fire, and the execution ends.
+    assert_eq!(between.asked(), 8);
 }
 
 #[tokio::test(start_paused = true)]

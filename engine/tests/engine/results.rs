@@ -20,7 +20,7 @@ struct Scene {
 
 fn scene() -> Scene {
     let store = store();
-    let between = Between::clients_and(&store);
+    let between = Between::over(&store);
     Scene { client: Client::new(between.clone()), between, store }
 }
 
@@ -32,6 +32,20 @@ async fn a_result_that_is_told_is_not_looked_for() {
     assert_eq!(scene.client.result::<u32>("a").await.unwrap(), 42);
     assert_eq!(scene.between.looks(), 0);
     // Once more, and by a client that did not start it: somebody has to look.
+    assert_eq!(scene.client.result::<u32>("a").await.unwrap(), 42);
+    assert_eq!(scene.between.looks(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_somebody_else_waits_for_is_looked_for_once_and_told() {
+    let scene = scene();
+    let slow = |ctx: Context, number: u32| async move {
+        // Less than it waits between two looks.
+        ctx.sleep(ms(50)).await;
+        Ok::<_, StepError>(number * 2)
+    };
+    let _worker = worker(&scene.store).workflow("slow", slow).start().unwrap();
+    Client::new(scene.store.clone()).start("slow", "a", &21).await.unwrap();
     assert_eq!(scene.client.result::<u32>("a").await.unwrap(), 42);
     assert_eq!(scene.between.looks(), 1);
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use hydra_engine::protocol::{Cause, Failure, Kind, Outcome};
+use hydra_engine::store::Value;
 use hydra_engine::{BoxError, Context, ResultError, RetryPolicy, StepError, StepFailure};
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +93,54 @@ async fn a_failing_step_is_retried_with_rising_waits_and_then_given_up() {
     assert!((3_500..4_200).contains(&took), "{took} ms");
     let step = &client.history("f").await.unwrap().steps[0].step;
     assert_eq!(step.row.settled(), Some((1, Outcome::Failed(Cause::Exhausted))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waits_grow_by_the_factor_they_were_given_and_who_is_tried_once_does_not_wait() {
+    let store = store();
+    let fails = |ctx: Context, factor: u32| async move {
+        let policy = match factor {
+            0 => RetryPolicy::never(),
+            _ => RetryPolicy::attempts(3).initial(ms(1_000)).factor_percent(factor).jitter_percent(0),
+        };
+        ctx.step("call").retry(policy).run(|_| async { Err::<(), _>(StepFailure::retryable("no route")) }).await
+    };
+    let _worker = worker(&store).workflow("fails", fails).start().unwrap();
+    let client = client(&store);
+    for (factor, waits) in [(0, 0), (100, 2_000), (300, 4_000)] {
+        let (id, begun) = (format!("f{factor}"), tokio::time::Instant::now());
+        client.start("fails", &id, &factor).await.unwrap();
+        client.result::<()>(&id).await.unwrap_err();
+        let took = begun.elapsed().as_millis();
+        assert!((waits..waits + 300).contains(&took), "{factor}: {took} ms");
+    }
+}
+
+#[test]
+fn a_failure_says_whether_it_may_be_retried() {
+    assert_eq!(format!("{:?}", StepFailure::retryable("no route")), "no route (may be retried)");
+    assert_eq!(format!("{:?}", StepFailure::fatal("declined")), "declined (final)");
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_that_failed_together_are_not_all_tried_again_together() {
+    let store = store();
+    let fails = |ctx: Context, (): ()| async move {
+        let policy = RetryPolicy::attempts(2).initial(ms(60_000)).jitter_percent(50);
+        ctx.step("call").retry(policy).run(|_| async { Err::<(), _>(StepFailure::retryable("no route")) }).await
+    };
+    let _worker = worker(&store).workflow("fails", fails).start().unwrap();
+    let client = client(&store);
+    for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        client.start("fails", id, &()).await.unwrap();
+    }
+    tokio::time::sleep(ms(1_000)).await;
+    let mut waits = std::collections::BTreeSet::new();
+    for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        let step = client.history(id).await.unwrap().steps.remove(0);
+        waits.insert(step.step.row.due_at().unwrap().since(step.begun_at).as_millis());
+    }
+    assert!(waits.len() > 4, "{waits:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,7 +256,15 @@ async fn a_transactional_body_that_fails_leaves_nothing() {
             .await;
         let rows: i64 = ctx
             .step("count")
-            .run_transactional(|tx| async move { Ok(tx.query("select amount from money", &[]).await?.len() as i64) })
+            .run_transactional(|tx| async move {
+                match tx.query("select count(*) from money", &[]).await?[..] {
+                    [ref row] => match row[..] {
+                        [Value::Integer(rows)] => Ok(rows),
+                        _ => Err(StepFailure::fatal(format!("{row:?}"))),
+                    },
+                    _ => Err(StepFailure::fatal("no row")),
+                }
+            })
             .await?;
         Ok::<_, BoxError>((failed?, rows))
     };
@@ -215,4 +272,25 @@ async fn a_transactional_body_that_fails_leaves_nothing() {
     let client = client(&store);
     client.start("transfer", "t", &()).await.unwrap();
     assert_eq!(client.result::<(u64, i64)>("t").await.unwrap(), (1, 1));
+}
+
+/// It ends in a turn of its task in which nothing else has happened.
+#[tokio::test(start_paused = true)]
+async fn a_transactional_body_that_waits_is_committed_when_it_returns() {
+    let store = store();
+    let slow = |ctx: Context, (): ()| async move {
+        ctx.step("slow")
+            .run_transactional(|tx| async move {
+                tx.execute("create table slow (n integer)", &[]).await?;
+                tokio::time::sleep(ms(500)).await;
+                Ok(())
+            })
+            .await
+    };
+    let _worker = worker(&store).workflow("slow", slow).start().unwrap();
+    let client = client(&store);
+    let begun = tokio::time::Instant::now();
+    client.start("slow", "s", &()).await.unwrap();
+    client.result::<()>("s").await.unwrap();
+    assert!((ms(500)..ms(600)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }

@@ -1,6 +1,6 @@
 //! Sleeps, short and long.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use hydra_engine::{BoxError, Context};
 
@@ -52,4 +52,23 @@ async fn a_start_may_be_put_off() {
     client.start("naps", "later", &Vec::<u64>::new()).after(ms(30_000)).await.unwrap();
     client.result::<u64>("later").await.unwrap();
     assert!(begun.elapsed() >= ms(30_000) && begun.elapsed() < ms(30_500));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sleep_until_a_time_lasts_until_the_stores_clock_shows_it() {
+    let store = store();
+    let client = client(&store);
+    // By its clock the store was made at 1,000 s.
+    let until = |ctx: Context, at_ms: u64| async move {
+        ctx.sleep_until(UNIX_EPOCH + ms(at_ms)).await;
+        Ok::<_, BoxError>(())
+    };
+    let _worker = worker(&store).workflow("until", until).start().unwrap();
+    let begun = tokio::time::Instant::now();
+    client.start("until", "passed", &999_000).await.unwrap();
+    client.result::<()>("passed").await.unwrap();
+    assert!(begun.elapsed() < ms(100), "{:?}", begun.elapsed());
+    client.start("until", "to come", &1_030_000).await.unwrap();
+    client.result::<()>("to come").await.unwrap();
+    assert!((ms(29_900)..ms(30_300)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
 }

@@ -77,6 +77,7 @@ pub async fn an_ending_wakes_those_who_wait_for_it(which: Which) {
     let store = Fixture::new(which);
     let (key, epoch) = store.claimed("o-1").await;
     let (other, _) = store.claimed("o-2").await;
+    let mark = store.a.ending_mark().expect("else whoever waits looks for what it could be told");
     let (watch, watch_too, watch_other) =
         (store.a.watch_ending(key), store.a.watch_ending(key), store.a.watch_ending(other));
     let ended = store.a.ended();
@@ -86,6 +87,9 @@ pub async fn an_ending_wakes_those_who_wait_for_it(which: Which) {
     assert!(watch.ended().now_or_never().is_some());
     assert!(watch_too.ended().now_or_never().is_some(), "each of those who wait");
     assert!(watch_other.ended().now_or_never().is_none());
+    let late = |key| store.a.watch_ending_since(key, mark).ended().now_or_never();
+    assert!(late(key).is_some(), "and those who come late");
+    assert!(late(other).is_none());
 }
 
 pub async fn an_ending_abandons_what_is_open(which: Which) {

@@ -48,7 +48,9 @@ async fn nothing_else_is_deleted(store: Fixture) {
     let mut cancel = client("", None, Command::Cancel);
     cancel.target = Target::Id(other.clone());
     store.decision(cancel).await.unwrap();
+    store.decision(start_at("cancelled just now", at(1_000_000), None)).await.unwrap();
     store.clock.advance_ms(5);
+    store.decision(client("cancelled just now", None, Command::Cancel)).await.unwrap();
     end(&store, "ended just now").await;
     store.start("the last").await;
 
@@ -57,7 +59,7 @@ async fn nothing_else_is_deleted(store: Fixture) {
     assert_eq!(store.b.execution(&id("cancelled long ago")).await.unwrap(), None);
     let history = store.history(gone).await;
     assert!(history.steps.is_empty() && history.leases.is_empty(), "and what belonged to it");
-    for name in ["waits for long", "held for long", "ended just now", "the last"] {
+    for name in ["waits for long", "held for long", "cancelled just now", "ended just now", "the last"] {
         assert!(store.b.execution(&id(name)).await.unwrap().is_some(), "{name}");
     }
     assert!(store.b.execution(&other).await.unwrap().is_some(), "of another namespace");

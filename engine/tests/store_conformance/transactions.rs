@@ -220,6 +220,10 @@ pub async fn a_body_that_commits_too_large_a_value_is_undone(which: Which) {
     let (store, key, epoch) = account(which, |options| StoreOptions { payload_bytes_max: 10, ..options }).await;
     let mut body = store.open(CommandRequest { payload: Default::default(), ..success(key, epoch) }).await;
     body.execute(PAY, &[30.into()]).await.unwrap();
+    for large in [Value::from(vec![0; 11]), "eleven byte".into()] {
+        let refused = body.query("SELECT $1", &[large]).await;
+        assert!(matches!(&refused, Err(StoreError::Refused(why)) if why.contains("has 11 bytes")), "{refused:?}");
+    }
     assert!(matches!(body.commit(vec![0; 11]).await, Err(StoreError::Refused(_))));
     assert_eq!(balance(&store).await, 100);
 }

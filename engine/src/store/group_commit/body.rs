@@ -88,3 +88,23 @@ impl Transaction for BodyTransaction {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Without an answer of its own, a commit would be taken for one that may have happened.
+    #[test]
+    fn what_comes_too_late_is_told_that_it_was_not_done() {
+        let undone = body::undone(Duration::from_millis(60));
+        let (reply, answer) = oneshot::channel();
+        BodyRequest::Commit(Vec::new(), reply).refuse(undone.clone());
+        assert_eq!(answer.blocking_recv().unwrap(), Err(undone.clone()));
+        let (reply, answer) = oneshot::channel();
+        BodyRequest::Execute(String::new(), Vec::new(), reply).refuse(undone.clone());
+        assert_eq!(answer.blocking_recv().unwrap(), Err(undone.clone()));
+        let (reply, answer) = oneshot::channel();
+        BodyRequest::Query(String::new(), Vec::new(), reply).refuse(undone.clone());
+        assert_eq!(answer.blocking_recv().unwrap(), Err(undone));
+    }
+}

@@ -245,3 +245,20 @@ impl<B: Backend> Store for GroupCommit<B> {
         self.options.clock.now()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::store::MemoryBackend;
+
+    #[tokio::test]
+    async fn a_store_that_is_dropped_ends_its_writer() {
+        let store = GroupCommit::over(MemoryBackend::default(), StoreOptions::default()).unwrap();
+        let mut ended = store.ended.clone();
+        drop(store);
+        let ended = tokio::time::timeout(Duration::from_secs(60), ended.wait_for(|ended| *ended)).await;
+        assert!(ended.is_ok_and(|ended| ended.is_ok()), "its thread waits for ever");
+    }
+}

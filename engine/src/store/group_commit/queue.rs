@@ -125,7 +125,9 @@ mod tests {
         let waker = Waker::from(Arc::clone(&count));
         let context = Context::from_waker(&waker);
         assert_eq!(queue.poll_push(&mut Some(1), &context), Poll::Ready(Ok(())));
+        assert_eq!(queue.len(), 1);
         assert_eq!(queue.poll_push(&mut Some(2), &context), Poll::Ready(Ok(())));
+        assert_eq!(queue.len(), 2);
         let (mut third, mut fourth) = (Some(3), Some(4));
         assert_eq!(queue.poll_push(&mut third, &context), Poll::Pending);
         assert_eq!(queue.poll_push(&mut fourth, &context), Poll::Pending);

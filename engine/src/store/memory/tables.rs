@@ -1,5 +1,8 @@
 //! Tables in memory that can be taken back.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 

@@ -156,3 +156,38 @@ pub fn column(row: String, error: rusqlite::Error) -> StoreError {
         error => corrupt(row, error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hydra_protocol::{Epoch, Kind, StepState};
+    use rusqlite::types::Type;
+    use rusqlite::{ErrorCode, ffi};
+
+    use super::*;
+    use crate::store::backend::{EngineRows, Field, StepUpdate};
+    use crate::store::sqlite::SqliteOptions;
+
+    #[test]
+    fn a_column_of_another_type_is_a_corrupt_row_and_a_file_that_cannot_be_read_is_not() {
+        let name = || execution_name(ExecutionKey(7));
+        let another = rusqlite::Error::InvalidColumnType(2, "epoch".into(), Type::Text);
+        match column(name(), another) {
+            StoreError::Corrupt { row, .. } => assert_eq!(row, "hydra_executions.seq = 7"),
+            other => panic!("{other:?}"),
+        }
+        let malformed = ffi::Error { code: ErrorCode::DatabaseCorrupt, extended_code: ffi::SQLITE_CORRUPT };
+        let malformed = column(name(), rusqlite::Error::SqliteFailure(malformed, None));
+        assert!(matches!(malformed, StoreError::Unreadable(_)), "{malformed:?}");
+    }
+
+    #[test]
+    fn a_step_that_is_not_there_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut backend = SqliteOptions::at(folder.path().join("store.db")).open_backend().unwrap();
+        let row = Step { kind: Kind::Keyed, epoch: Epoch(1), attempt: 1, attempts_max: 3, state: StepState::Running };
+        let (key, no, error) = (ExecutionKey(7), StepNo(3), Field::Keep);
+        let update = StepUpdate { key, no, before: &row, row: &row, output: None, error, settled_at: None };
+        let refused = backend.update_step(update).unwrap_err().to_string();
+        assert!(refused.contains("a write of hydra_executions.seq = 7, step 3 changed 0 rows"), "{refused}");
+    }
+}

@@ -40,12 +40,7 @@ impl Backend for SqliteBackend {
 
     fn commit(&mut self) -> Result<(), StoreError> {
         let mut statement = self.sql.connection().prepare_cached("COMMIT").map_err(sql_error::of)?;
-        let done = statement.execute([]).map(drop).map_err(|error| match error.sqlite_error_code() {
-            // Its last frames may have reached the log though the disk did not say so: a later recovery would find
-            // them there, unless another commit has overwritten them before.
-            Some(ErrorCode::SystemIoFailure) => StoreError::Unknown(error.to_string()),
-            _ => sql_error::of(error),
-        });
+        let done = statement.execute([]).map(drop).map_err(of_commit);
         drop(statement);
         if done.is_ok() {
             self.known.committed();
@@ -162,5 +157,29 @@ impl Backend for SqliteBackend {
 
     fn reader(&mut self) -> Result<Option<SqliteReader>, StoreError> {
         self.open_reader().map(Some)
+    }
+}
+
+/// What an error of a COMMIT means.
+fn of_commit(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        // Its last frames may have reached the log though the disk did not say so: a later recovery would find them
+        // there, unless another commit has overwritten them before.
+        Some(ErrorCode::SystemIoFailure) => StoreError::Unknown(error.to_string()),
+        _ => sql_error::of(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    #[test]
+    fn a_commit_that_fails_in_the_disk_may_have_happened() {
+        let told = |code| of_commit(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        assert!(matches!(told(ffi::SQLITE_IOERR_FSYNC), StoreError::Unknown(_)));
+        assert!(matches!(told(ffi::SQLITE_FULL), StoreError::Unavailable(_)));
     }
 }

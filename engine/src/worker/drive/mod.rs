@@ -153,3 +153,13 @@ impl std::fmt::Display for ExecutionKey {
         write!(f, "#{}", self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ExecutionKey;
+
+    #[test]
+    fn logs_and_reports_name_an_execution_by_its_key() {
+        assert_eq!(ExecutionKey(7).to_string(), "#7");
+    }
+}
