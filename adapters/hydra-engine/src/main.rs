@@ -5,20 +5,19 @@
 mod audited;
 mod client;
 mod door;
+mod store;
 mod workflow;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use hydra_engine::store::{SqliteOptions, Store, StoreOptions};
-use hydra_engine::{Client, Worker};
+use hydra_engine::Worker;
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match std::env::args().nth(1).as_deref() {
             Some("worker") => worker().await,
-            Some("client") => client::serve(Client::new(store()?)).await,
+            Some("client") => client::serve(store::open()?).await,
             _ => anyhow::bail!("say worker or client"),
         }
     })
@@ -28,26 +27,21 @@ fn is_as_audited() -> bool {
     std::env::var("HYDRA_RULES").is_ok_and(|rules| rules == "as-audited")
 }
 
-fn store() -> anyhow::Result<Arc<dyn Store>> {
-    let mut options = StoreOptions::default();
-    if is_as_audited() {
-        options.rules = &audited::AsAudited;
-    }
-    Ok(Arc::new(SqliteOptions::at(std::env::var("HYDRA_STORE")?).open(options)?))
-}
-
-fn setting(name: &str, default: u64) -> Duration {
+/// A knob in milliseconds.
+fn setting(name: &str, default: Duration) -> Duration {
     let given = std::env::var(name).ok().and_then(|value| value.parse().ok());
-    Duration::from_millis(given.unwrap_or(default))
+    given.map_or(default, Duration::from_millis)
 }
 
 async fn worker() -> anyhow::Result<()> {
-    let mut builder = Worker::builder(store()?)
+    let opened = store::open()?;
+    opened.prepare().await?;
+    let mut builder = Worker::builder(opened.store)
         .name(std::env::var("HYDRA_WORKER")?)
         .workflow("program", workflow::interpret)
         .concurrency(std::env::var("HYDRA_CONCURRENCY").ok().and_then(|value| value.parse().ok()).unwrap_or(256))
-        .lease(setting("HYDRA_LEASE_MS", 2_000))
-        .poll_interval(setting("HYDRA_POLL_MS", 50));
+        .lease(setting("HYDRA_LEASE_MS", Duration::from_secs(2)))
+        .poll_interval(setting("HYDRA_POLL_MS", Duration::from_millis(50)));
     if is_as_audited() {
         builder = builder.rules(&audited::AsAudited);
     }
