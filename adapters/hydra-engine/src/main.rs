@@ -1,8 +1,7 @@
 //! Drives hydra-engine for the live auditor: `worker`, `client`, as adapters/README.md describes.
 //!
-//! One workflow interprets every program. `HYDRA_RULES=as-audited` is the known-bad control.
+//! One workflow interprets every program. `HYDRA_RULES` is for known-bad controls.
 
-mod audited;
 mod client;
 mod door;
 mod store;
@@ -10,7 +9,9 @@ mod workflow;
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use hydra_engine::Worker;
+use hydra_engine::protocol::{Protocol, Reference};
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -23,8 +24,11 @@ fn main() -> anyhow::Result<()> {
     })
 }
 
-fn is_as_audited() -> bool {
-    std::env::var("HYDRA_RULES").is_ok_and(|rules| rules == "as-audited")
+/// Those of the museum that `HYDRA_RULES` names, for a known-bad control; else the reference's.
+fn rules() -> anyhow::Result<&'static (dyn Protocol + Sync)> {
+    let Ok(name) = std::env::var("HYDRA_RULES") else { return Ok(&Reference) };
+    let mutant = hydra_model::museum::find(&name);
+    Ok(mutant.with_context(|| format!("HYDRA_RULES: the museum has no {name}"))?.rules)
 }
 
 /// A knob in milliseconds.
@@ -36,16 +40,14 @@ fn setting(name: &str, default: Duration) -> Duration {
 async fn worker() -> anyhow::Result<()> {
     let opened = store::open()?;
     opened.prepare().await?;
-    let mut builder = Worker::builder(opened.store)
+    let _worker = Worker::builder(opened.store)
         .name(std::env::var("HYDRA_WORKER")?)
         .workflow("program", workflow::interpret)
         .concurrency(std::env::var("HYDRA_CONCURRENCY").ok().and_then(|value| value.parse().ok()).unwrap_or(256))
         .lease(setting("HYDRA_LEASE_MS", Duration::from_secs(2)))
-        .poll_interval(setting("HYDRA_POLL_MS", Duration::from_millis(50)));
-    if is_as_audited() {
-        builder = builder.rules(&audited::AsAudited);
-    }
-    let _worker = builder.start()?;
+        .poll_interval(setting("HYDRA_POLL_MS", Duration::from_millis(50)))
+        .rules(rules()?)
+        .start()?;
     println!("{}", serde_json::json!({"ready": true, "version": env!("CARGO_PKG_VERSION")}));
     std::future::pending::<()>().await;
     Ok(())

@@ -6,7 +6,7 @@ use hydra_engine::StepFailure;
 use hydra_engine::store::{PostgresOptions, PostgresStore, SqliteOptions, Store, StoreError, StoreOptions, Value};
 use serde_json::json;
 
-use crate::{audited, is_as_audited, setting};
+use crate::{rules, setting};
 
 /// What transactional steps write: on PostgreSQL alone. On SQLite a body holds the file's only write lock while it waits
 /// at the door, so that whoever is held there holds everybody.
@@ -23,10 +23,7 @@ pub struct Opened {
 /// Opens it.
 pub fn open() -> anyhow::Result<Opened> {
     let at = std::env::var("HYDRA_STORE")?;
-    let mut options = StoreOptions::default();
-    if is_as_audited() {
-        options.rules = &audited::AsAudited;
-    }
+    let options = StoreOptions { rules: rules()?, ..StoreOptions::default() };
     if !at.starts_with("postgres") {
         return Ok(Opened { store: Arc::new(SqliteOptions::at(at).open(options)?), postgres: None });
     }
