@@ -23,7 +23,9 @@ pub struct Opened {
 /// Opens it.
 pub fn open() -> anyhow::Result<Opened> {
     let at = std::env::var("HYDRA_STORE")?;
-    let options = StoreOptions { rules: rules()?, ..StoreOptions::default() };
+    let usual = StoreOptions::default();
+    let body_time_max = setting("HYDRA_BODY_MS", usual.body_time_max);
+    let options = StoreOptions { rules: rules()?, body_time_max, ..usual };
     if !at.starts_with("postgres") {
         return Ok(Opened { store: Arc::new(SqliteOptions::at(at).open(options)?), postgres: None });
     }
