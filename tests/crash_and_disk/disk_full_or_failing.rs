@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hydra_live::placed::Act;
 use hydra_live::process::seen::Seen;
-use hydra_live::process::trace::Act;
 use nix::errno::Errno;
 
 use crate::judge;

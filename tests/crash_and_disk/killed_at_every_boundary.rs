@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use hydra_live::placed::Act;
 use hydra_live::process::seen::Seen;
-use hydra_live::process::trace::Act;
 
 use crate::judge;
 use crate::side_by_side::side_by_side;

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hydra_live::placed::{Act, NextTrigger};
 use hydra_live::process::seen::{Moment, Seen};
-use hydra_live::process::trace::{Act, NextTrigger, Trace};
+use hydra_live::process::trace::Trace;
 use hydra_live::process::{Process, Program};
 use tempfile::TempDir;
 

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
+use crate::store::Opened;
 use crate::workflow::Input;
 
 #[derive(Deserialize)]
@@ -22,13 +23,14 @@ struct Ask {
 }
 
 /// Answers until its input ends.
-pub async fn serve(client: Client) -> anyhow::Result<()> {
+pub async fn serve(opened: Opened) -> anyhow::Result<()> {
+    let client = Client::new(opened.store.clone());
     println!("{}", json!({"ready": true, "version": env!("CARGO_PKG_VERSION")}));
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let ask: Ask = serde_json::from_str(&line)?;
         let id = ask.id;
-        let mut answer = match answer(&client, ask).await {
+        let mut answer = match answer(&client, &opened, ask).await {
             Ok(answer) => answer,
             Err(ClientError::Store(error)) if error.is_passing() => {
                 json!({"unknown": error.to_string()})
@@ -41,7 +43,7 @@ pub async fn serve(client: Client) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn answer(client: &Client, ask: Ask) -> Result<Value, ClientError> {
+async fn answer(client: &Client, opened: &Opened, ask: Ask) -> Result<Value, ClientError> {
     match ask.op.as_str() {
         "start" => {
             let Some(program) = ask.program else { return Ok(json!({"error": "a start needs a program"})) };
@@ -60,7 +62,10 @@ async fn answer(client: &Client, ask: Ask) -> Result<Value, ClientError> {
             };
             let saw: Option<BTreeMap<String, Value>> =
                 view.output.and_then(|output| serde_json::from_slice(&output).ok());
-            Ok(json!({"status": status, "saw": saw.unwrap_or_default(), "reason": view.error}))
+            let committed = opened.committed(&ask.execution).await?;
+            Ok(json!({
+                "status": status, "saw": saw.unwrap_or_default(), "reason": view.error, "committed": committed,
+            }))
         }
         other => Ok(json!({"error": format!("no such operation: {other}")})),
     }

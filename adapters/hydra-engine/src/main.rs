@@ -1,57 +1,53 @@
 //! Drives hydra-engine for the live auditor: `worker`, `client`, as adapters/README.md describes.
 //!
-//! One workflow interprets every program. `HYDRA_RULES=as-audited` is the known-bad control.
+//! One workflow interprets every program. `HYDRA_RULES` is for known-bad controls.
 
-mod audited;
 mod client;
 mod door;
+mod store;
 mod workflow;
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use hydra_engine::store::{SqliteOptions, Store, StoreOptions};
-use hydra_engine::{Client, Worker};
+use anyhow::Context as _;
+use hydra_engine::Worker;
+use hydra_engine::protocol::{Protocol, Reference};
 
 fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
         match std::env::args().nth(1).as_deref() {
             Some("worker") => worker().await,
-            Some("client") => client::serve(Client::new(store()?)).await,
+            Some("client") => client::serve(store::open()?).await,
             _ => anyhow::bail!("say worker or client"),
         }
     })
 }
 
-fn is_as_audited() -> bool {
-    std::env::var("HYDRA_RULES").is_ok_and(|rules| rules == "as-audited")
+/// Those of the museum that `HYDRA_RULES` names, for a known-bad control; else the reference's.
+fn rules() -> anyhow::Result<&'static (dyn Protocol + Sync)> {
+    let Ok(name) = std::env::var("HYDRA_RULES") else { return Ok(&Reference) };
+    let mutant = hydra_model::museum::find(&name);
+    Ok(mutant.with_context(|| format!("HYDRA_RULES: the museum has no {name}"))?.rules)
 }
 
-fn store() -> anyhow::Result<Arc<dyn Store>> {
-    let mut options = StoreOptions::default();
-    if is_as_audited() {
-        options.rules = &audited::AsAudited;
-    }
-    Ok(Arc::new(SqliteOptions::at(std::env::var("HYDRA_STORE")?).open(options)?))
-}
-
-fn setting(name: &str, default: u64) -> Duration {
+/// A knob in milliseconds.
+fn setting(name: &str, default: Duration) -> Duration {
     let given = std::env::var(name).ok().and_then(|value| value.parse().ok());
-    Duration::from_millis(given.unwrap_or(default))
+    given.map_or(default, Duration::from_millis)
 }
 
 async fn worker() -> anyhow::Result<()> {
-    let mut builder = Worker::builder(store()?)
+    let opened = store::open()?;
+    opened.prepare().await?;
+    let _worker = Worker::builder(opened.store)
         .name(std::env::var("HYDRA_WORKER")?)
         .workflow("program", workflow::interpret)
         .concurrency(std::env::var("HYDRA_CONCURRENCY").ok().and_then(|value| value.parse().ok()).unwrap_or(256))
-        .lease(setting("HYDRA_LEASE_MS", 2_000))
-        .poll_interval(setting("HYDRA_POLL_MS", 50));
-    if is_as_audited() {
-        builder = builder.rules(&audited::AsAudited);
-    }
-    let _worker = builder.start()?;
+        .lease(setting("HYDRA_LEASE_MS", Duration::from_secs(2)))
+        .poll_interval(setting("HYDRA_POLL_MS", Duration::from_millis(50)))
+        .rules(rules()?)
+        .start()?;
     println!("{}", serde_json::json!({"ready": true, "version": env!("CARGO_PKG_VERSION")}));
     std::future::pending::<()>().await;
     Ok(())

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{join_all, select_all};
-use hydra_engine::{BoxError, Context, RetryPolicy, StepError, StepFailure};
+use hydra_engine::{BoxError, Context, RetryPolicy, StepError, StepFailure, Tx};
 use hydra_simulation::workload::{Item, Program, Step, StepKind};
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::door::{self, Told};
+use crate::store;
 
 /// What an execution is started with.
 #[derive(Serialize, Deserialize)]
@@ -93,11 +94,23 @@ fn run(
         }
     };
     let kind = step.kind;
-    let keyed = (kind != StepKind::AtMostOnce).then_some(());
+    let ids = (input.program.id.to_string(), step.id.to_string());
     async move {
-        match keyed {
-            Some(()) => builder.run(move |attempt| body(Some(attempt))).await,
-            None => builder.run_at_most_once(move |attempt| body(Some(attempt))).await,
+        match kind {
+            StepKind::AtMostOnce => builder.run_at_most_once(move |attempt| body(Some(attempt))).await,
+            StepKind::Transactional => {
+                // Its row first: the value is on record only together with it.
+                let commit = |tx: Tx| {
+                    let (told, (execution, step)) = (body(None), ids.clone());
+                    async move {
+                        let result = told.await?;
+                        store::write(&tx, &execution, &step, &result.0).await?;
+                        Ok(result)
+                    }
+                };
+                builder.run_transactional(commit).await
+            }
+            StepKind::Keyed => builder.run(move |attempt| body(Some(attempt))).await,
         }
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use hydra_schedule::{Boundary, Name};
 
+use crate::store::wire::messages::{self, Side};
+
 /// A door of a step's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Door {
@@ -27,10 +29,11 @@ impl Door {
     }
 }
 
-/// Alike system calls: the same call, to the same thing, since the worker was last seen at the same door.
+/// Alike system calls, or alike messages between a worker and its store: the same call, to the same thing, since the worker
+/// was last seen at the same door.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Site {
-    /// The call, as the kernel names it.
+    /// The call, as the kernel names it; or the message, as its protocol does.
     pub call: &'static str,
     /// What it is done to: `db`, `wal`, `journal`, `shm`, `file`, `store`, `net`.
     pub target: &'static str,
@@ -45,7 +48,7 @@ pub struct Site {
 pub enum Place {
     /// At a door of a step's body, at the worker's `nth` entry.
     Door(Door, Name, u32),
-    /// Before the `nth` call of a site.
+    /// Before the `nth` call, or message, of a site.
     Call(Site, u32),
 }
 
@@ -91,6 +94,11 @@ impl Site {
         matches!(self.call, "read" | "readv" | "recvfrom" | "recvmsg")
     }
 
+    /// Who sends it, if it is a message.
+    pub fn message(&self) -> Option<Side> {
+        messages::named(self.call).map(|(_, side)| side)
+    }
+
     /// Whether it takes a lock: a transaction of SQLite begins there.
     pub fn locks(&self) -> bool {
         self.call == "fcntl"
@@ -109,6 +117,13 @@ impl fmt::Display for Site {
             Some(request) => write!(f, ":{request}"),
             None => Ok(()),
         }
+    }
+}
+
+impl Place {
+    /// Whether it is a message on its way, rather than a moment of the worker's.
+    pub fn is_message(&self) -> bool {
+        matches!(self, Place::Call(site, _) if site.message().is_some())
     }
 }
 
@@ -141,7 +156,8 @@ impl Place {
         }
         let mut parts = text.splitn(3, '.');
         let (call, target, anchor) = (parts.next()?, parts.next()?, parts.next()?);
-        let call = CALLS.iter().find(|(name, _)| *name == call)?.0;
+        let known = CALLS.iter().find(|(name, _)| *name == call).map(|(name, _)| *name);
+        let call = known.or_else(|| messages::named(call).map(|(name, _)| name))?;
         let target = TARGETS.into_iter().find(|known| *known == target)?;
         let (anchor, request) = match anchor.rsplit_once(':') {
             Some((anchor, request)) => (anchor, Some(request.to_owned())),
@@ -156,11 +172,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_call_is_called_as_a_message_is() {
+        assert_eq!(CALLS.iter().filter_map(|(name, _)| messages::named(name)).next(), None);
+    }
+
+    #[test]
     fn a_place_parses_back() {
         let step = Name::new("2a.x").unwrap();
         let site = Site { call: "pwrite64", target: "wal", anchor: Door::After.anchor(&step), request: None };
         let asks = Site { call: "sendto", request: Some("update-runs-3fa2".to_owned()), ..site.clone() };
-        for place in [Place::Door(Door::After, step.clone(), 3), Place::Call(site, 12), Place::Call(asks, 1)] {
+        let told = Site { call: "command-complete", target: "store", ..asks.clone() };
+        let calls = [(site, 12), (asks, 1), (told, 2)].map(|(site, nth)| Place::Call(site, nth));
+        for place in calls.into_iter().chain([Place::Door(Door::After, step.clone(), 3)]) {
             let boundary = place.to_boundary().unwrap();
             assert_eq!(Place::of_boundary(&boundary), Some(place));
         }

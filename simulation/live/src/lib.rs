@@ -5,7 +5,8 @@
 //! - [`talk`]: JSON lines with its workers and clients;
 //! - [`observer`] and [`door`]: what every step body is asked and told, and what was seen;
 //! - [`boundary`] and [`process`]: places in a process's life, seen from outside, and faults put there;
-//! - [`store`]: the database it needs, and the network to it;
+//! - [`store`]: the database it needs, and the network to it, whose every message is a place too; [`placed`]: what waits
+//!   at a place;
 //! - [`scenario`]: one run with one fault; [`audit`]: all of them, and the report.
 
 pub mod adapter;
@@ -14,6 +15,7 @@ pub mod boundary;
 pub mod cli;
 pub mod door;
 pub mod observer;
+pub mod placed;
 pub mod process;
 pub mod scenario;
 pub mod store;

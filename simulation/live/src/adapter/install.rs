@@ -64,12 +64,24 @@ fn alone(folder: &Path, stop: &AtomicBool, mut tell: impl FnMut(&str)) -> anyhow
     }
 }
 
+/// Without what a cargo that started this program says of its package: build scripts elsewhere would take it for a change,
+/// and a build that another cargo starts would be made anew each time, and then again without.
+fn unhinted(mut command: Command) -> Command {
+    let of_a_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(of_a_package) {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 fn run(adapter: &Adapter, step: &[String], folder: &Path, stop: &AtomicBool) -> anyhow::Result<()> {
     let place = adapter.line("install");
     let (program, arguments) = step.split_first().with_context(|| format!("{place}: an empty install step"))?;
     let log = folder.join("install.log");
     let out = File::options().create(true).append(true).open(&log)?;
-    let mut child = Command::new(program)
+    let mut child = unhinted(Command::new(program))
         .args(arguments)
         .current_dir(folder)
         .stdin(Stdio::null())

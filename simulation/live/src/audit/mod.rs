@@ -75,7 +75,7 @@ pub struct Audited {
     pub runs: Vec<Judged>,
     /// Runs that could not be made: the adapter or the machine.
     pub failed: Vec<(String, String)>,
-    /// Placements of the plan: at doors and at calls.
+    /// Placements of the plan: at doors, at calls and at messages.
     pub placements: u64,
     /// Groups of alike ones.
     pub groups: u64,

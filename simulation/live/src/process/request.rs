@@ -9,10 +9,10 @@ use std::os::unix::fs::FileExt;
 
 use nix::unistd::Pid;
 
+use crate::store::wire::statement::describe;
+
 /// How much of a request is read, in bytes.
 const READ_MAX: usize = 8 << 10;
-/// The longest readable part of a request's name.
-const WORDS_MAX: usize = 40;
 /// How many parts of a scattered request are read.
 const PARTS_MAX: u64 = 16;
 
@@ -79,52 +79,6 @@ fn messages(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
 
 fn text(bytes: &[u8]) -> &[u8] {
     bytes.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
-/// A statement in a few words, and a number that tells it from others: `update-workflow_status-3fa2`. The end of a
-/// transaction is named after what was done in it.
-fn describe(sql: &[u8], before: Option<&str>) -> String {
-    let sql = String::from_utf8_lossy(sql).to_lowercase();
-    let words = || sql.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
-    // What a common table expression is for stands behind it.
-    let does = words().find(|word| matches!(*word, "insert" | "update" | "delete"));
-    let verb = match words().next().unwrap_or("nothing") {
-        "with" => does.unwrap_or("select"),
-        verb => verb,
-    };
-    if matches!(verb, "commit" | "rollback" | "end") {
-        let last = before.map_or("", |before| before.rsplit('-').next().unwrap_or_default());
-        return format!("{verb}-after-{last}");
-    }
-    let before_table = if verb == "insert" {
-        "into"
-    } else if verb == "update" {
-        "update"
-    } else {
-        "from"
-    };
-    let mut from_table = sql.split_whitespace().skip_while(|word| *word != before_table);
-    // The last part of `schema.table` is what tells.
-    let parts =
-        |name: &'_ str| name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned).collect();
-    let parts: Vec<String> = from_table.nth(1).map(parts).unwrap_or_default();
-    let table = parts.iter().rfind(|part| !part.is_empty());
-    let named = table.map_or(verb.to_owned(), |table| format!("{verb}-{table}"));
-    let named: String = named.chars().take(WORDS_MAX).collect();
-    format!("{named}-{:04x}", number(&sql))
-}
-
-/// FNV-1a over the statement without its digits and quoted values, folded to 16 bits.
-fn number(sql: &str) -> u16 {
-    let mut quoted = false;
-    let mut hash: u32 = 0x811c_9dc5;
-    for byte in sql.bytes() {
-        quoted ^= byte == b'\'';
-        if !quoted && !byte.is_ascii_digit() {
-            hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-        }
-    }
-    (hash ^ (hash >> 16)) as u16
 }
 
 /// Reads what a stopped thread is about to send.
@@ -215,19 +169,5 @@ mod tests {
         assert!(insert.starts_with("commit-after-") && insert != select, "{insert} {select}");
         assert_eq!(after("insert into a values ($1)"), insert);
         assert_eq!(requests.answered("one"), Some(insert));
-    }
-
-    #[test]
-    fn tables_are_named() {
-        let begins = |sql: &str, name: &str| {
-            let found = describe(sql.as_bytes(), None);
-            assert!(found.starts_with(name), "{found}");
-        };
-        begins("SELECT a, b FROM \"openworkflow\".\"step_attempts\" WHERE x", "select-step_attempts-");
-        begins("INSERT INTO dbos.operation_outputs (a) VALUES ($1)", "insert-operation_outputs-");
-        begins("UPDATE dbos.workflow_status SET x=$1", "update-workflow_status-");
-        begins("BEGIN", "begin-");
-        begins("WITH a AS (SELECT 1 FROM b) INSERT INTO s.\"c\" (x) SELECT 1 FROM a", "insert-c-");
-        begins("-- ping", "ping-");
     }
 }

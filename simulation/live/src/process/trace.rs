@@ -3,8 +3,8 @@
 //! All of a process's tracing happens on its keeper's thread, as the kernel demands. A call is stopped at its entry, so
 //! a kill there leaves it undone, and a failure there is the call's own answer.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -18,6 +18,7 @@ use super::descriptor::Descriptors;
 use super::request::{self, Requests};
 use super::seen::{self, Moment, Seen};
 use crate::boundary::{Site, call_name};
+use crate::placed::{self, Act, Counts, NextTrigger};
 
 /// How a process is to be traced.
 pub struct Trace {
@@ -40,37 +41,6 @@ pub struct Trace {
 
 /// Looks at a call; before it is done, says what to do there.
 pub type Watch = Box<dyn FnMut(&Seen) -> Option<Act> + Send>;
-
-/// The next fault of a traced process.
-pub type NextTrigger = Arc<Mutex<Option<Trigger>>>;
-
-/// The calls of each site.
-pub type Counts = Arc<Mutex<BTreeMap<Site, u32>>>;
-
-/// A fault at a place.
-pub struct Trigger {
-    /// At which calls.
-    pub site: Site,
-    /// At the how-manieth of them, from 1.
-    pub nth: u32,
-    /// What to do there.
-    pub act: Act,
-    /// Told before it is done.
-    pub fired: Box<dyn FnMut() + Send>,
-}
-
-/// What a tracer does at a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Act {
-    /// Ends the process before the call.
-    Kill,
-    /// Holds the whole process before the call until it is resumed.
-    Hold,
-    /// The call fails with this error and does nothing.
-    Fail(Errno),
-    /// Nothing here: whoever is told does it.
-    Tell,
-}
 
 /// What `ptrace` says of a stop at a system call.
 const ENTRY: u8 = 1;
@@ -240,18 +210,11 @@ impl Tracer<'_> {
             None
         };
         let site = Site { call, target, anchor: (self.trace.anchor)(), request };
-        let mut counts = self.trace.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(site.clone()).or_default();
-        *count += 1;
-        let nth = *count;
-        drop(counts);
+        let nth = placed::count(&self.trace.counts, &site);
         if let Some(act) = self.watched(tid, || Seen::of_descriptor(tid, call, target)) {
             return Some(act);
         }
-        let mut next = self.trace.trigger.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut trigger = next.take_if(|trigger| trigger.site == site && trigger.nth == nth)?;
-        // What is told may put the next one here.
-        drop(next);
+        let mut trigger = placed::take(&self.trace.trigger, &site, nth)?;
         (trigger.fired)();
         Some(trigger.act)
     }

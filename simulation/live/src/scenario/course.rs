@@ -136,7 +136,7 @@ impl Run<'_> {
 
     fn mend(&mut self, fault: Fault, worker: usize) {
         let Some(weather) = self.stage.weather(worker) else { return };
-        if fault == Fault::HalfOpen {
+        if matches!(fault, Fault::HalfOpen | Fault::Crash) {
             // Whatever stood is dead; each connection sees it before the weather is fine again.
             weather.send_replace(Weather::Down);
             std::thread::sleep(std::time::Duration::from_millis(50));
@@ -161,7 +161,7 @@ impl Run<'_> {
             }
             self.observer.hold_none();
             for worker in &self.workers {
-                if let Some(next) = &worker.traced {
+                for next in worker.traced.iter().chain(&worker.heard) {
                     next.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
                 }
             }
@@ -178,6 +178,9 @@ impl Run<'_> {
             Fault::Crash => {
                 if let Some(mut process) = self.workers[worker].process.take() {
                     process.kill();
+                }
+                if self.courses[index].strike.at.is_message() {
+                    self.mend(fault, worker);
                 }
                 self.observer.let_go(&victim);
                 // Where the other stands still or is up already, its supervisor starts the dead one again.
@@ -223,6 +226,10 @@ impl Run<'_> {
             }
             Fault::SlowStore => broken(2 * self.settings().lease_ms),
             Fault::StoreRestart => {
+                if let (true, Some(weather)) = (self.courses[index].strike.at.is_message(), self.stage.weather(worker))
+                {
+                    weather.send_replace(Weather::Down);
+                }
                 self.stage.restart_store().map_err(|error| format!("{error:#}"))?;
                 broken(BROKEN_MS)
             }

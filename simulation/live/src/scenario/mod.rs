@@ -14,7 +14,7 @@ use hydra_simulation::workload::Workload;
 use nix::errno::Errno;
 
 use crate::boundary::{Place, Site};
-use crate::process::trace::Counts;
+use crate::placed::Counts;
 pub use run::run;
 pub use schedule::{ScheduleProblem, live_subject};
 pub use stage::{Stage, World};
@@ -30,7 +30,7 @@ pub struct Scenario {
     pub workers: usize,
     /// What goes wrong, one after the other: the second strikes the worker that the first left the work to.
     pub strikes: Vec<Strike>,
-    /// Whether worker A's system calls are counted.
+    /// Whether worker A's system calls and messages are counted.
     pub counts: bool,
 }
 
@@ -122,7 +122,7 @@ pub struct Outcome {
     pub history: History,
     /// How many of the faults struck: an execution may end without ever reaching a place.
     pub struck: usize,
-    /// What of the subject's system calls was seen, from its first work on.
+    /// What of the subject's system calls and messages was seen, from its first work on.
     pub counts: Counts,
     /// What was seen before it had any: its polling.
     pub idle: BTreeMap<Site, u32>,

@@ -15,8 +15,9 @@ use super::{Fault, Outcome, Scenario, Stage, Strike, World};
 use crate::boundary::Site;
 use crate::door::OpenDoor;
 use crate::observer::Observer;
+use crate::placed::{Counts, NextTrigger};
 use crate::process::Process;
-use crate::process::trace::{Counts, NextTrigger};
+
 use crate::strain::stretched_ms;
 use crate::talk::Client;
 
@@ -39,6 +40,8 @@ pub(super) struct Worker {
     pub(super) process: Option<Process>,
     /// Where the next fault of this process is put, if it is traced.
     pub(super) traced: Option<NextTrigger>,
+    /// Where its next fault at a message is put, if those are heard.
+    pub(super) heard: Option<NextTrigger>,
 }
 
 pub(super) struct Run<'a> {
@@ -88,13 +91,13 @@ pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
         // One after the other: the first sets the store up.
         stage.await_worker(&name, &process).map_err(anyhow::Error::msg)?;
         observer.worker_up(&name, 1);
-        workers.push(Worker { name, life: 1, process: Some(process), traced: None });
+        workers.push(Worker { name, life: 1, process: Some(process), traced: None, heard: None });
     }
     if !scenario.strikes.is_empty() && scenario.workers == 1 {
         // The heir is not up before it is needed: who drives the execution must not be left to chance.
         let name = Name::worker(1);
         observer.worker_down(&name);
-        workers.push(Worker { name, life: 0, process: None, traced: None });
+        workers.push(Worker { name, life: 0, process: None, traced: None, heard: None });
     }
     let course = |strike: &Strike| Course { strike: strike.clone(), fired: Arc::default(), stadium: Stadium::Next };
     let client = stage.client()?;
@@ -242,7 +245,7 @@ impl Run<'_> {
             let complaint = worker.process.as_ref().map(|process| process.output.complaint()).unwrap_or_default();
             worker.process = None;
             let (name, life) = (worker.name.clone(), worker.life);
-            worker.traced = None;
+            (worker.traced, worker.heard) = (None, None);
             let crashed = |course: &Course| {
                 course.strike.fault == Fault::Crash
                     && course.strike.worker == index
@@ -273,8 +276,8 @@ impl Run<'_> {
             self.stage.start_worker(&name, self.door.url(&name, life)).map_err(|error| format!("{error:#}"))?;
         self.stage.await_worker(&name, &process)?;
         self.observer.worker_up(&name, life);
-        self.workers[index].process = Some(process);
-        self.workers[index].traced = None;
+        let worker = &mut self.workers[index];
+        (worker.process, worker.traced, worker.heard) = (Some(process), None, None);
         Ok(())
     }
 }

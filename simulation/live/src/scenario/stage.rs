@@ -11,7 +11,7 @@ use super::{Fault, Scenario};
 use crate::adapter::{Adapter, Store, Takeover};
 use crate::process::{Process, Program, clock};
 use crate::store::postgres::Postgres;
-use crate::store::proxy::Proxy;
+use crate::store::proxy::{Ears, Proxy};
 use crate::strain::stretched;
 use crate::talk::{self, Client, Expected};
 
@@ -131,7 +131,7 @@ impl<'a> Stage<'a> {
         postgres.create(&name)?;
         self.store = postgres.url(&name, postgres.port());
         for _ in 0..NETWORKS {
-            let proxy = Proxy::start(self.world.runtime.handle(), postgres.port())?;
+            let proxy = Proxy::start(self.world.runtime.handle(), postgres.port(), true)?;
             let url = postgres.url(&name, proxy.port());
             self.networks.push((proxy, url));
         }
@@ -157,7 +157,7 @@ impl<'a> Stage<'a> {
         let process = self.serve(&program, port)?;
         self.store = format!("127.0.0.1:{port}");
         for _ in 0..NETWORKS {
-            let proxy = Proxy::start(self.world.runtime.handle(), port)?;
+            let proxy = Proxy::start(self.world.runtime.handle(), port, false)?;
             let address = format!("127.0.0.1:{}", proxy.port());
             self.networks.push((proxy, address));
         }
@@ -198,6 +198,13 @@ impl<'a> Stage<'a> {
     /// What changes the network of a worker.
     pub fn weather(&self, worker: usize) -> Option<tokio::sync::watch::Sender<crate::store::proxy::Weather>> {
         self.networks.get(worker).map(|(proxy, _)| proxy.weather())
+    }
+
+    /// Has the messages of a worker heard from now on.
+    pub fn listen(&self, worker: usize, ears: Ears) {
+        if let Some((proxy, _)) = self.networks.get(worker) {
+            proxy.listen(ears);
+        }
     }
 
     /// What the adapter runs for each new store: a migration.

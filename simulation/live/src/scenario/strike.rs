@@ -8,9 +8,10 @@ use hydra_schedule::Name;
 use super::run::Run;
 use super::{Fault, Strike};
 use crate::boundary::Place;
+use crate::placed::{Act, Counts, NextTrigger, Trigger};
 use crate::process;
-use crate::process::trace::{Act, NextTrigger, Trace, Trigger};
-use crate::store::proxy::Weather;
+use crate::process::trace::Trace;
+use crate::store::proxy::{Ears, Weather};
 
 /// How much later each piece of the traffic with a slow store comes, in milliseconds.
 pub(super) const SLOW_MS: u64 = 400;
@@ -42,10 +43,11 @@ pub(super) enum Stadium {
 }
 
 impl Run<'_> {
-    /// Puts the first fault at its place, and counts calls where that is asked.
+    /// Puts the first fault at its place, and counts calls and messages where that is asked.
     pub(super) fn arm_first(&mut self) -> Result<(), String> {
         if self.scenario.counts {
             self.trace(0)?;
+            self.listen(0);
         }
         self.arm_next()
     }
@@ -59,6 +61,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.courses[index].stadium = Stadium::Waiting;
+        let is_message = at.is_message();
         match at {
             Place::Door(door, step, nth) => self.observer.hold(&Name::worker(worker), &step, door, nth),
             Place::Call(site, nth) => {
@@ -76,7 +79,7 @@ impl Run<'_> {
                     | Fault::Clock(_) => Act::Tell,
                 };
                 let trigger = Trigger { site, nth, act, fired: self.fires(index) };
-                let next = self.trace(worker)?;
+                let next = if is_message { self.listen(worker) } else { self.trace(worker)? };
                 *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(trigger);
             }
         }
@@ -90,7 +93,7 @@ impl Run<'_> {
         }
         let (anchor, name) = (self.observer.clone(), Name::worker(worker));
         let trigger = NextTrigger::default();
-        let counts = if worker == 0 && self.scenario.counts { self.counts.clone() } else { Default::default() };
+        let counts = self.counted(worker);
         let trace = Trace {
             anchor: Box::new(move || anchor.anchor(&name)),
             door: self.door.port(),
@@ -106,10 +109,29 @@ impl Run<'_> {
         Ok(trigger)
     }
 
+    /// Has a worker's messages heard, unless they are already; answers where its next fault is put.
+    fn listen(&mut self, worker: usize) -> NextTrigger {
+        if let Some(heard) = &self.workers[worker].heard {
+            return heard.clone();
+        }
+        let (anchor, name) = (self.observer.clone(), Name::worker(worker));
+        let (trigger, counts) = (NextTrigger::default(), self.counted(worker));
+        let anchor = Box::new(move || anchor.anchor(&name));
+        self.stage.listen(worker, Ears { anchor, counts, trigger: trigger.clone() });
+        self.workers[worker].heard = Some(trigger.clone());
+        trigger
+    }
+
+    /// Where a worker's calls and messages are counted: where the run tells it, or for this fault alone.
+    fn counted(&self, worker: usize) -> Counts {
+        if worker == 0 && self.scenario.counts { self.counts.clone() } else { Counts::default() }
+    }
+
     /// What is noted and done in the moment in which a fault strikes.
     pub(super) fn fires(&self, index: usize) -> Box<dyn FnMut() + Send> {
         let course = &self.courses[index];
         let (observer, fired, fault) = (self.observer.clone(), course.fired.clone(), course.strike.fault);
+        let is_message = course.strike.at.is_message();
         let event = course.strike.event(self.pause_ms());
         let weather = self.stage.weather(course.strike.worker);
         let clock = self.stage.clock(&Name::worker(course.strike.worker));
@@ -121,6 +143,8 @@ impl Run<'_> {
                 Fault::ReplyLate => Weather::RepliesHeld,
                 Fault::Partition | Fault::HalfOpen => Weather::Silent,
                 Fault::SlowStore => Weather::Slow(SLOW_MS),
+                // The message must not get through before the process is killed.
+                Fault::Crash | Fault::StoreRestart if is_message => Weather::Silent,
                 Fault::Crash
                 | Fault::Zombie
                 | Fault::LateZombie

@@ -2,6 +2,7 @@
 
 pub mod postgres;
 pub mod proxy;
+pub mod wire;
 
 use std::net::{Ipv4Addr, TcpListener};
 

@@ -60,8 +60,8 @@ fn mixed_line(supports: &Supports) -> Vec<Item> {
     body
 }
 
-/// All of both: one without a fault, then one at a door and one at a call, and so on. On a slow machine those without
-/// faults would otherwise be all that there is time for.
+/// All of both: one without a fault, then two with one, and so on. On a slow machine those without faults would otherwise
+/// be all that there is time for.
 pub fn in_turns(plain: Vec<Scenario>, singles: &[Scenario]) -> Vec<Scenario> {
     let mut singles = singles.iter().cloned();
     let mut runs = Vec::new();

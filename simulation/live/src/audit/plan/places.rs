@@ -11,6 +11,7 @@ use crate::adapter::{Adapter, Store, Takeover};
 use crate::boundary::{Door, Place, Site};
 use crate::process::clock;
 use crate::scenario::{Fault, Scenario, Strike};
+use crate::store::wire::messages::{self, Side};
 
 /// When a client cancels an execution whose worker stands still, in milliseconds.
 const CANCEL_AT_MS: u64 = 1_500;
@@ -34,21 +35,18 @@ pub struct Counted {
     pub idle: BTreeMap<Site, u32>,
 }
 
-/// Every run with one fault. Doors and calls take turns, so that neither starves the other where time is short.
+/// Every run with one fault. Doors, calls and messages take turns, so that none starves the others where time is short.
 pub fn singles(adapter: &Adapter, counted: &Counted, quick: bool) -> Singles {
     let doors = doors(adapter, quick);
-    let Singles { runs: calls, placements, groups } = calls(adapter, counted, quick);
+    let Singles { runs, placements, groups } = calls(adapter, counted, quick);
     let at_doors = doors.len() as u64;
-    let (mut doors, mut calls) = (doors.into_iter(), calls.into_iter());
+    let (messages, calls): (Vec<_>, Vec<_>) = runs.into_iter().partition(|run| run.strikes[0].at.is_message());
+    let mut queues = [doors, calls, messages].map(Vec::into_iter);
     let mut runs = Vec::new();
-    loop {
-        let pair = (doors.next(), calls.next());
-        if pair.0.is_none() && pair.1.is_none() {
-            return Singles { runs, placements: placements + at_doors, groups: groups + at_doors };
-        }
-        runs.extend(pair.0);
-        runs.extend(pair.1);
+    while queues.iter().any(|queue| queue.len() > 0) {
+        runs.extend(queues.iter_mut().filter_map(Iterator::next));
     }
+    Singles { runs, placements: placements + at_doors, groups: groups + at_doors }
 }
 
 /// One run for each door and fault.
@@ -156,7 +154,11 @@ fn calls(adapter: &Adapter, counted: &Counted, quick: bool) -> Singles {
                 // What matters follows soon after a door: the 1st, 2nd, 4th, 8th ... and the last of a group.
                 let telling = nth.is_power_of_two() || nth == *count;
                 let late = if telling { nth.ilog2() } else { nth };
-                let turn = (!telling, !working, tier(fault, site), anchors.turn(site), !writes(site), late);
+                // Of a transaction's messages those that change something come first, whatever befalls them.
+                let is_message = site.message().is_some();
+                let telling = telling && (!is_message || messages::is_telling(site.call));
+                let asks = is_message && !writes(site);
+                let turn = (!telling, !working, asks, tier(fault, site), anchors.turn(site), !writes(site), late);
                 // Of one place, each fault in its turn.
                 runs.push(((turn, site, run.name.clone()), run));
             }
@@ -172,7 +174,7 @@ fn asked(site: &Site) -> (&'static str, &'static str, Option<&str>) {
 
 /// Whether it is known to change something, or to be about to: before what only asks.
 fn writes(site: &Site) -> bool {
-    let Some(request) = &site.request else { return !site.receives() };
+    let Some(request) = &site.request else { return !site.receives() && site.message().is_none() };
     ["insert", "update", "delete", "commit", "write"].iter().any(|verb| request.starts_with(verb))
 }
 
@@ -196,6 +198,16 @@ impl Anchors {
 
 /// The lower, the earlier a fault has its turn.
 fn tier(fault: Fault, site: &Site) -> u8 {
+    if site.message().is_some() {
+        return match fault {
+            // What is lost between two messages of one piece is the worker's to find out.
+            Fault::DisconnectBefore | Fault::ReplyLost => 0,
+            Fault::Partition | Fault::ReplyLate => 1,
+            Fault::Crash => 2,
+            Fault::StoreRestart => 4,
+            _ => 3,
+        };
+    }
     // Its open transaction holds locks, and nobody can take over.
     let in_transaction = site.request.as_deref().is_some_and(|request| request.starts_with("commit"));
     match fault {
@@ -209,10 +221,27 @@ fn tier(fault: Fault, site: &Site) -> u8 {
     }
 }
 
+/// The faults that make sense at a message: what happens to it, to the connection, and to who waits for the other.
+fn at_message(side: Side, has_work: bool) -> Vec<Fault> {
+    let mut faults = vec![Fault::Crash];
+    match side {
+        Side::Request => faults.extend([Fault::DisconnectBefore, Fault::Partition]),
+        Side::Reply => faults.push(Fault::ReplyLost),
+    }
+    if has_work {
+        let late = (side == Side::Reply).then_some(Fault::ReplyLate);
+        faults.extend(late.into_iter().chain([Fault::HalfOpen, Fault::StoreRestart]));
+    }
+    faults
+}
+
 /// The faults that make sense at a call.
 fn faults(adapter: &Adapter, site: &Site) -> Vec<Fault> {
     // Nothing of the workload has reached this worker before its first door.
     let has_work = site.anchor != "start";
+    if let Some(side) = site.message() {
+        return at_message(side, has_work);
+    }
     let through_proxy = adapter.store != Store::Sqlite && site.target == "store";
     if site.receives() {
         return if through_proxy && has_work { vec![Fault::CallFails(Errno::ECONNRESET)] } else { Vec::new() };
@@ -225,6 +254,8 @@ fn faults(adapter: &Adapter, site: &Site) -> Vec<Fault> {
         faults.push(Fault::Zombie);
     }
     match site.target {
+        // What the network does comes at each message.
+        "store" if adapter.store == Store::Postgres => faults.extend(has_work.then_some(Fault::LateZombie)),
         "store" => {
             faults.extend([Fault::ReplyLost, Fault::DisconnectBefore, Fault::Partition]);
             if has_work {
@@ -238,4 +269,38 @@ fn faults(adapter: &Adapter, site: &Site) -> Vec<Fault> {
         _ => faults.extend([Fault::CallFails(Errno::ENOSPC), Fault::CallFails(Errno::EIO)]),
     }
     faults
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADAPTER: &str = include_str!("../../../../../adapters/hydra-engine-postgres/adapter.toml");
+
+    #[test]
+    fn whatever_a_network_does_is_done_at_each_message_and_not_at_the_call_that_sends_several() {
+        let adapter = Adapter::parse("adapters/x".into(), "adapter.toml", ADAPTER, None).unwrap();
+        let site = |call| Site {
+            call,
+            target: "store",
+            anchor: "after-1".to_owned(),
+            request: Some("commit-after-3fa2".to_owned()),
+        };
+        let work = BTreeMap::from([(site("sendto"), 1), (site("query"), 2), (site("command-complete"), 1)]);
+        let runs = singles(&adapter, &Counted { work, idle: BTreeMap::new() }, false).runs;
+        let at = |call, nth| {
+            let place = Place::Call(site(call), nth);
+            let strikes = runs.iter().flat_map(|run| &run.strikes).filter(|strike| strike.at == place);
+            strikes.map(|strike| strike.fault.words()).collect::<BTreeSet<_>>()
+        };
+        let asked = [Fault::Crash, Fault::DisconnectBefore, Fault::Partition, Fault::HalfOpen, Fault::StoreRestart];
+        let told = [Fault::Crash, Fault::ReplyLost, Fault::ReplyLate, Fault::HalfOpen, Fault::StoreRestart];
+        assert_eq!(at("query", 1), asked.map(Fault::words).into());
+        assert_eq!(at("query", 2), asked.map(Fault::words).into());
+        assert_eq!(at("command-complete", 1), told.map(Fault::words).into());
+        assert_eq!(at("sendto", 1), [Fault::Crash, Fault::Zombie].map(Fault::words).into());
+        // Those at messages are not left to the end.
+        let first = runs.iter().position(|run| run.strikes[0].at.is_message());
+        assert!(first.is_some_and(|first| first < 3), "{first:?}");
+    }
 }
