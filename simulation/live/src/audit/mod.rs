@@ -19,6 +19,7 @@ use hydra_simulation::history::History;
 use hydra_simulation::oracle::{self, Judgement, Judgements, Verdict};
 
 use crate::adapter::Adapter;
+use crate::boundary::Site;
 use crate::scenario::{self, Scenario, World};
 use crate::strain::is_strained;
 use budget::Lengths;
@@ -92,7 +93,7 @@ pub struct Audited {
     /// Why calls could not be counted.
     pub no_calls: Option<String>,
     /// Where calls were seen, and how many.
-    pub calls: BTreeMap<String, u32>,
+    pub calls: BTreeMap<Site, u32>,
     /// How long it took.
     pub elapsed: Duration,
     /// Whether it was broken off.
@@ -166,7 +167,7 @@ fn all_runs(world: &World, options: &Options, started: Instant, progress: &Progr
         }
     };
     let lengths = Lengths::new(began.elapsed());
-    audited.calls = counted.work.iter().map(|(site, count)| (site.to_string(), *count)).collect();
+    audited.calls = counted.work.clone();
     let singles = plan::singles(adapter, &counted, options.quick);
     (audited.placements, audited.groups) = (singles.placements, singles.groups);
     let queue = plan::in_turns(plan::plain(adapter, options.quick), &singles.runs);

@@ -10,6 +10,7 @@ use hydra_simulation::report::{Case, Report};
 
 use super::{Audited, Judged, Options};
 use crate::adapter::Adapter;
+use crate::boundary::Site;
 
 /// Not promised and yet observed: at most so many of them are told as cases.
 const OBSERVED_TOLD_MAX: usize = 4;
@@ -150,8 +151,7 @@ fn facts(audited: &Audited, options: &Options) -> Vec<(String, String)> {
     match &audited.no_calls {
         Some(why) => fact("system calls", format!("not injectable here: {why}")),
         None => {
-            let calls: Vec<String> = audited.calls.iter().map(|(site, count)| format!("{site} {count}")).collect();
-            fact("boundaries in a run without faults", calls.join(", "));
+            fact("boundaries in a run without faults", boundaries(&audited.calls));
         }
     }
     if !options.quick && crate::process::clock::library().is_none() {
@@ -174,6 +174,16 @@ fn facts(audited: &Audited, options: &Options) -> Vec<(String, String)> {
         fact("the adapter", anonymous(adapter, problem));
     }
     facts
+}
+
+/// How many of each kind: where each is, between which doors and about what, a reader has no use for thousands of.
+fn boundaries(calls: &BTreeMap<Site, u32>) -> String {
+    let mut kinds = BTreeMap::<(&str, &str), u32>::new();
+    for (site, count) in calls {
+        *kinds.entry((site.call, site.target)).or_default() += count;
+    }
+    let kinds: Vec<String> = kinds.iter().map(|((call, target), count)| format!("{call}.{target} {count}")).collect();
+    kinds.join(", ")
 }
 
 /// What a subject's processes said, without the places of this machine.
