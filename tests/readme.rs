@@ -30,7 +30,7 @@ fn the_longer_campaigns_are_commands() {
         .collect();
     assert!(commands.len() >= 6, "{commands:?}");
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let crates = ["", "engine", "engine/loom", "simulation"].map(|folder| root.join(folder));
+    let crates = ["", "engine", "engine/loom", "simulation", "simulation/live"].map(|folder| root.join(folder));
     let manifest = |folder: &std::path::Path| std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
     for command in commands {
         assert!(command.contains("cargo "), "{command}");
