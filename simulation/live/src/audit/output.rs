@@ -199,3 +199,19 @@ fn anonymous(adapter: &Adapter, text: &str) -> String {
     // Up to the next slash it is a name by chance.
     parts.fold(first, |text, part| text + "(run)" + part.find('/').map_or("", |slash| &part[slash..]))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boundaries_are_counted_by_their_kinds() {
+        let site = |call, target, anchor: &str| Site { call, target, anchor: anchor.to_owned(), request: None };
+        let seen = [
+            (site("fdatasync", "wal", "after-1"), 2),
+            (site("fdatasync", "wal", "after-2"), 3),
+            (site("query", "store", "after-1"), 1),
+        ];
+        assert_eq!(boundaries(&BTreeMap::from(seen)), "fdatasync.wal 5, query.store 1");
+    }
+}
