@@ -2,6 +2,8 @@
 
 #[path = "engine/between.rs"]
 mod between;
+#[path = "engine/claims.rs"]
+mod claims;
 #[path = "engine/client.rs"]
 mod client;
 #[path = "engine/control.rs"]

@@ -4,12 +4,14 @@ mod config;
 mod drive;
 mod leases;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hydra_protocol::{Ending, Span};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tracing::{Instrument, debug, info, info_span, warn};
 
 pub use config::{ConfigError, WorkerBuilder};
@@ -21,6 +23,9 @@ use leases::Leases;
 
 /// Executions claimed in one go at most: what one transaction writes is bounded.
 const CLAIM_MAX: usize = 256;
+
+/// How long free slots wait for others at most, before more is claimed.
+const GATHER_MAX: Duration = Duration::from_millis(5);
 
 /// A running worker.
 ///
@@ -111,6 +116,7 @@ impl Pump {
         let mut draining = self.shop.draining.clone();
         let due_changed = self.shop.store.due_changed();
         info!(workflows = ?self.request.workflows, "started");
+        let mut took = Duration::ZERO;
         loop {
             while let Some(driven) = drives.try_join_next() {
                 self.note(driven);
@@ -121,7 +127,14 @@ impl Pump {
             // Noted before the claim looks: a start that comes in between is not missed.
             let rings = due_changed.rings();
             let limit = self.slots.available_permits().min(CLAIM_MAX);
-            let wait = if limit == 0 { None } else { Some(self.claim(limit, &mut drives).await) };
+            let wait = if limit == 0 {
+                None
+            } else {
+                let asked = Instant::now();
+                let wait = self.claim(limit, &mut drives).await;
+                took = asked.elapsed();
+                Some(wait)
+            };
             // `biased`, here and wherever else something is waited for: the order of the branches decides when several are
             // ready, and no dice of the runtime's, so that a simulated run is the same each time.
             match wait {
@@ -136,7 +149,10 @@ impl Pump {
                 // Full: until a drive is done.
                 None => tokio::select! {
                     biased;
-                    Some(driven) = drives.join_next() => self.note(driven),
+                    Some(driven) = drives.join_next() => {
+                        self.note(driven);
+                        self.gather(took.min(GATHER_MAX), &mut drives, &mut draining).await;
+                    }
                     _ = draining.changed() => {}
                 },
             }
@@ -145,6 +161,23 @@ impl Pump {
             self.note(driven);
         }
         info!("stopped");
+    }
+
+    /// Waits for more drives to be done: to claim for one slot costs about as much as for all of them. No longer than a
+    /// claim takes, so that a slot is filled at most twice as late as without.
+    async fn gather(&self, time: Duration, drives: &mut JoinSet<Driven>, draining: &mut watch::Receiver<bool>) {
+        let mut over = pin!(tokio::time::sleep(time));
+        loop {
+            tokio::select! {
+                biased;
+                driven = drives.join_next() => match driven {
+                    Some(driven) => self.note(driven),
+                    None => return,
+                },
+                () = &mut over => return,
+                _ = draining.changed() => return,
+            }
+        }
     }
 
     /// Claims and spawns drives. How long until it is worth looking again.

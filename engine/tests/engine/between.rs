@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use hydra_engine::protocol::Time;
@@ -17,15 +18,23 @@ pub struct Between {
     looks: AtomicUsize,
     asked: AtomicUsize,
     beats: AtomicUsize,
+    claims: Mutex<Vec<usize>>,
+    claims_take: Duration,
     troubles: Mutex<Vec<StoreError>>,
     troubles_of_beats: Mutex<Vec<StoreError>>,
 }
 
 impl Between {
     pub fn over(store: &Arc<dyn Store>) -> Arc<Self> {
+        Between::with_claims_that_take(Duration::ZERO, store)
+    }
+
+    /// So long takes each claim before it is decided.
+    pub fn with_claims_that_take(claims_take: Duration, store: &Arc<dyn Store>) -> Arc<Self> {
         let (looks, asked, beats) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
-        let (troubles, troubles_of_beats) = (Mutex::default(), Mutex::default());
-        Arc::new(Between { store: store.clone(), looks, asked, beats, troubles, troubles_of_beats })
+        let (claims, troubles, troubles_of_beats) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let store = store.clone();
+        Arc::new(Between { store, looks, asked, beats, claims, claims_take, troubles, troubles_of_beats })
     }
 
     /// Looks since the last time.
@@ -36,6 +45,11 @@ impl Between {
     /// Commands since the last time.
     pub fn asked(&self) -> usize {
         self.asked.swap(0, Ordering::SeqCst)
+    }
+
+    /// How many executions each claim asked for.
+    pub fn claims(&self) -> Vec<usize> {
+        self.claims.lock().unwrap().clone()
     }
 
     /// So many answers to looks and commands are this error.
@@ -74,7 +88,11 @@ impl Store for Between {
         }
     }
     fn claim(&self, request: ClaimRequest) -> BoxFuture<'_, Result<Claims, StoreError>> {
-        self.store.claim(request)
+        self.claims.lock().unwrap().push(request.limit);
+        Box::pin(async move {
+            tokio::time::sleep(self.claims_take).await;
+            self.store.claim(request).await
+        })
     }
     fn heartbeat(&self, request: HeartbeatRequest) -> BoxFuture<'_, Result<Heartbeats, StoreError>> {
         self.beats.fetch_add(1, Ordering::SeqCst);

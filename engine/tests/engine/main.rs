@@ -2,6 +2,7 @@
 //! backoff and lease is exact and takes no real time. `on_sqlite.rs` runs the same on a file.
 
 mod between;
+mod claims;
 mod client;
 mod control;
 mod ends;
