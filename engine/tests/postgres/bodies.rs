@@ -32,15 +32,6 @@ async fn state(store: &PostgresStore, key: ExecutionKey) -> StepState {
     store.history(key).await.unwrap().steps[0].step.row.state
 }
 
-/// It would be sent to look for a pooler that is not there.
-#[tokio::test]
-async fn a_prepared_statement_of_their_own_that_is_not_there_is_told_in_the_servers_words() {
-    let store = PostgresStore::open(database()).unwrap();
-    let refused = store.execute(&["EXECUTE theirs"]).await;
-    let told = "prepared statement \"theirs\" does not exist (SQLSTATE 26000); unless the statement is your own, ";
-    assert!(matches!(&refused, Err(StoreError::Refused(why)) if why.starts_with(told)), "{refused:?}");
-}
-
 #[tokio::test]
 async fn a_body_whose_connection_is_lost_never_commits_its_checkpoint_alone() {
     let url = database();

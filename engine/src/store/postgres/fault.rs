@@ -97,10 +97,8 @@ impl From<Error> for Fault {
                 "a statement took longer than `statement_timeout`, or was cancelled ({what})"
             ))
             .into(),
-            // The statement is not there, or another one's has its name. A body may have meant one of its own.
-            (_, "26000" | "42P05") => {
-                StoreError::Refused(format!("{what}; unless the statement is your own, {WITHOUT_STATEMENTS}")).into()
-            }
+            // The statement is not there, or another one's has its name.
+            (_, "26000" | "42P05") => StoreError::Refused(format!("{WITHOUT_STATEMENTS} ({what})")).into(),
             ("53" | "58", _) => StoreError::Unavailable(what).into(),
             _ => StoreError::Refused(what).into(),
         }
