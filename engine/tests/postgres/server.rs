@@ -171,7 +171,8 @@ fn spawn(folder: &Path, settings: &[String]) -> Child {
                   [ \"$word\" = keep ] || rm -rf \"$folder\"";
     let mut shell = unprivileged(Path::new("sh"));
     shell.args(["-c", script, "sh"]).arg(binary("postgres")).arg(folder);
-    let fixed = ["listen_addresses=", "unix_socket_permissions=0777"];
+    // Its shared memory in its folder, too: killed, it would leave it in the machine's.
+    let fixed = ["listen_addresses=", "unix_socket_permissions=0777", "dynamic_shared_memory_type=mmap"];
     for setting in fixed.iter().copied().chain(settings.iter().map(String::as_str)) {
         shell.args(["-c", setting]);
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -66,6 +66,27 @@ fn a_second_fault_strikes_whoever_took_over() {
 fn a_place_that_is_never_reached_is_no_verdict() {
     let (said, code) = replay(&LATE_ZOMBIE.replace("after-2#1", "after-2#9"), "0");
     assert!(said.contains("1 of its places were not reached") && code == 3, "{code}: {said}");
+}
+
+/// libfaketime's shared page and semaphore of processes that are gone, made since then.
+fn left_in_memory(since: SystemTime) -> Vec<String> {
+    let entries = std::fs::read_dir("/dev/shm").into_iter().flatten().flatten();
+    let new = entries.filter(|entry| entry.metadata().and_then(|about| about.modified()).is_ok_and(|at| at >= since));
+    let names = new.filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.contains("faketime_"));
+    let pid = |name: &str| name.rsplit('_').next().and_then(|pid| pid.parse().ok());
+    names.filter(|name| !pid(name).is_some_and(hydra_live::process::exists)).collect()
+}
+
+/// Its processes are killed, and libfaketime tidies up only where one comes to its end.
+#[test]
+fn a_clock_that_jumped_leaves_nothing_in_memory() {
+    let since = SystemTime::now();
+    let jumps = LATE_ZOMBIE.replace("pause A 30000", "clock A +5000").replace("client awaits W1\nfault resume A\n", "");
+    let (said, code) = replay(&jumps, "1");
+    let injected = hydra_live::process::clock::library().is_some();
+    assert!(code == 0 || !injected, "{code}: {said}");
+    // Another test's process may have been killed at this moment.
+    until("what was left in memory stays there", || left_in_memory(since).is_empty());
 }
 
 fn until(what: &str, mut holds: impl FnMut() -> bool) {

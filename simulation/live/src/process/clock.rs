@@ -23,6 +23,18 @@ pub fn environment(library: &Path, file: &Path) -> [(&'static str, String); 5] {
     ]
 }
 
+/// Removes what libfaketime leaves in memory when its process is killed: a semaphore and a page, named after it, which its
+/// children share.
+pub(super) fn forget(pid: i32) {
+    for name in left_in_memory(pid) {
+        drop(std::fs::remove_file(name));
+    }
+}
+
+fn left_in_memory(pid: i32) -> [String; 2] {
+    [format!("/dev/shm/faketime_shm_{pid}"), format!("/dev/shm/sem.faketime_sem_{pid}")]
+}
+
 /// Sets the offset.
 pub fn set(file: &Path, by_ms: i64) -> std::io::Result<()> {
     let sign = if by_ms < 0 { '-' } else { '+' };

@@ -16,6 +16,8 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::clock;
+
 /// The mark: the audit's folder, in the environment of every process of it.
 const MARK: &str = "HYDRA_AUDIT_FOLDER";
 /// How the folders of audits begin.
@@ -112,6 +114,7 @@ fn clean(folder: &Path) {
         }
         for pid in left {
             _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            clock::forget(pid);
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -93,6 +93,8 @@ impl Postgres {
             ("unix_socket_directories", home.display().to_string()),
             ("max_connections", "400".to_owned()),
             ("shared_buffers", "64MB".to_owned()),
+            // In its folder, which goes with it: killed, it would leave it in the machine's memory.
+            ("dynamic_shared_memory_type", "mmap".to_owned()),
         ];
         let mut command = words(&[&bin.join("postgres").display().to_string(), "-D", &data.display().to_string()]);
         for (name, value) in settings {
