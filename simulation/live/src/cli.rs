@@ -162,6 +162,12 @@ fn replay(
                 println!("  {heading} {}: {}", finding.property, finding.explanation);
             }
         }
+        for problem in &outcome.problems {
+            println!("  the adapter: {problem}");
+        }
+        for death in &outcome.deaths {
+            println!("  {death}");
+        }
         if std::env::var_os("HYDRA_SHOW_HISTORY").is_some() {
             print!("{}", outcome.history.to_text());
         }

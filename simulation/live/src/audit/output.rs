@@ -154,9 +154,6 @@ fn facts(audited: &Audited, options: &Options) -> Vec<(String, String)> {
             fact("boundaries in a run without faults", boundaries(&audited.calls));
         }
     }
-    if !options.quick && crate::process::clock::library().is_none() {
-        fact("clock jumps", crate::process::clock::MISSING.to_owned());
-    }
     for note in &adapter.notes {
         fact("note", note.clone());
     }

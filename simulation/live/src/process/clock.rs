@@ -1,70 +1,81 @@
-//! A worker's clock that can be made to jump: libfaketime, where it is installed, reads the offset from a file.
+//! A worker's wall clock that can be made to jump: a library loaded before the worker's own adds what a file says.
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-/// What to tell where it is missing.
-pub const MISSING: &str = "not injected: libfaketime is not installed; on Debian and Ubuntu: apt-get install faketime";
+use super::launch::PRELOAD_LATER;
 
-/// libfaketime for programs with threads, if it is installed.
-pub fn library() -> Option<PathBuf> {
-    let system = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
-    let folders = system.chain(["/usr/lib", "/usr/local/lib"].map(PathBuf::from));
-    folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1")).find(|library| library.is_file())
+/// `preload/clock.rs`, compiled.
+const LIBRARY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/clock.so"));
+/// Names the file to the library: two native 64-bit integers, the offset in nanoseconds, and 1 once somebody asked.
+const VARIABLE: &str = "HYDRA_CLOCK";
+
+/// The clocks of a run.
+#[derive(Debug)]
+pub struct Clocks {
+    folder: PathBuf,
 }
 
-/// The environment of a process whose clock is offset by what `file` says. A monotonic clock never jumps.
-pub fn environment(library: &Path, file: &Path) -> [(&'static str, String); 5] {
-    [
-        ("LD_PRELOAD", library.display().to_string()),
-        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
-        ("FAKETIME_NO_CACHE", "1".to_owned()),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
-    ]
+/// The clock of one process.
+#[derive(Debug)]
+pub struct Clock {
+    library: PathBuf,
+    name: PathBuf,
+    file: File,
 }
 
-/// Removes what libfaketime leaves in memory when its process is killed: a semaphore and a page, named after it, which its
-/// children share.
-pub(super) fn forget(pid: i32) {
-    for name in left_in_memory(pid) {
-        drop(std::fs::remove_file(name));
+impl Clocks {
+    /// They stand in `folder`, and go with it.
+    pub fn new(folder: &Path) -> std::io::Result<Self> {
+        let clocks = Clocks { folder: folder.to_owned() };
+        std::fs::write(clocks.library(), LIBRARY)?;
+        Ok(clocks)
+    }
+
+    fn library(&self) -> PathBuf {
+        self.folder.join("clock.so")
+    }
+
+    /// The clock of the process of this name; right, and not looked at, if it is `new`.
+    pub fn of(&self, process: &str, new: bool) -> std::io::Result<Clock> {
+        let name = self.folder.join(format!("clock-{process}"));
+        let file = OpenOptions::new().read(true).write(true).create(new).truncate(false).open(&name)?;
+        if new {
+            file.write_all_at(&[0; 16], 0)?;
+        }
+        Ok(Clock { library: self.library(), name, file })
     }
 }
 
-fn left_in_memory(pid: i32) -> [String; 2] {
-    [format!("/dev/shm/faketime_shm_{pid}"), format!("/dev/shm/sem.faketime_sem_{pid}")]
-}
+impl Clock {
+    /// What makes a process go by it, whose other variables are these. Other libraries that are to be loaded first come
+    /// behind it.
+    pub fn environment(&self, env: &[(String, String)]) -> [(&'static str, String); 2] {
+        let told = env.iter().rfind(|(name, _)| name == "LD_PRELOAD").map(|(_, libraries)| libraries.clone());
+        let others = told.or_else(|| std::env::var("LD_PRELOAD").ok()).filter(|others| !others.is_empty());
+        let library = self.library.display().to_string();
+        [(PRELOAD_LATER, others.map_or(library.clone(), |others| format!("{library}:{others}"))), self.file()]
+    }
 
-/// Sets the offset.
-pub fn set(file: &Path, by_ms: i64) -> std::io::Result<()> {
-    let sign = if by_ms < 0 { '-' } else { '+' };
-    // Whole, or not at all: it is read at any moment.
-    let new = file.with_extension("new");
-    std::fs::write(&new, format!("{sign}{}.{:03}\n", by_ms.unsigned_abs() / 1_000, by_ms.unsigned_abs() % 1_000))?;
-    std::fs::rename(new, file)
-}
+    /// The library.
+    pub fn library(&self) -> &Path {
+        &self.library
+    }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// The variable that tells the library where the file is.
+    pub fn file(&self) -> (&'static str, String) {
+        (VARIABLE, self.name.display().to_string())
+    }
 
-    #[test]
-    fn the_clock_of_another_process_jumps() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("clock-A");
-        let Some(library) = library() else {
-            // Nothing to try it with; an audit says so in its report.
-            return assert!(MISSING.contains("apt-get install"));
-        };
-        let seconds = || {
-            let output = std::process::Command::new("date").arg("+%s").envs(environment(&library, &file)).output();
-            String::from_utf8(output.unwrap().stdout).unwrap().trim().parse::<i64>().unwrap()
-        };
-        set(&file, 0).unwrap();
-        let before = seconds();
-        set(&file, 7_200_500).unwrap();
-        assert!((7_000..7_900).contains(&(seconds() - before)));
-        set(&file, -7_200_500).unwrap();
-        assert!((-7_900..-7_000).contains(&(seconds() - before)));
+    /// Makes it jump, so many milliseconds ahead of the right time or behind it.
+    pub fn jump(&self, by_ms: i64) -> std::io::Result<()> {
+        self.file.write_all_at(&by_ms.saturating_mul(1_000_000).to_ne_bytes(), 0)
+    }
+
+    /// Whether a process goes by it: a static program never asks a library for the time.
+    pub fn is_looked_at(&self) -> bool {
+        let mut looked = [0; 8];
+        self.file.read_exact_at(&mut looked, 8).is_ok() && i64::from_ne_bytes(looked) != 0
     }
 }

@@ -16,8 +16,6 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::clock;
-
 /// The mark: the audit's folder, in the environment of every process of it.
 const MARK: &str = "HYDRA_AUDIT_FOLDER";
 /// How the folders of audits begin.
@@ -114,7 +112,6 @@ fn clean(folder: &Path) {
         }
         for pid in left {
             _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            clock::forget(pid);
         }
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -16,6 +16,9 @@ use super::Program;
 /// Set for a start of this program that is to become another one: `PARENT USER GROUP`, `-` for ours.
 const VARIABLE: &str = "HYDRA_LAUNCH";
 
+/// `LD_PRELOAD` of the other program: this one is not to be mistaken for it.
+pub(super) const PRELOAD_LATER: &str = "HYDRA_PRELOAD";
+
 /// The command that starts `program` in a process group of its own.
 pub(super) fn command(program: &Program) -> Command {
     let me = std::env::current_exe().unwrap_or_else(|_| "/proc/self/exe".into());
@@ -56,6 +59,10 @@ fn become_it(told: &str) -> Result<Infallible, String> {
     }
     let mut arguments = std::env::args_os().skip(1);
     let program = arguments.next().ok_or("no program to become")?;
-    let error = Command::new(&program).args(arguments).env_remove(VARIABLE).exec();
+    let mut program_itself = Command::new(&program);
+    if let Some(libraries) = std::env::var_os(PRELOAD_LATER) {
+        program_itself.env_remove(PRELOAD_LATER).env("LD_PRELOAD", libraries);
+    }
+    let error = program_itself.args(arguments).env_remove(VARIABLE).exec();
     Err(format!("{} cannot be started: {error}", program.to_string_lossy()))
 }

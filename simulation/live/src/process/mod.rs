@@ -138,7 +138,6 @@ impl Process {
         }
         // Descendants that outlived it: the group exists as long as one of them does.
         _ = killpg(self.pid, Signal::SIGKILL);
-        clock::forget(self.pid());
     }
 
     /// Asks it to end, waits, then kills it.

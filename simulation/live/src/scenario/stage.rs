@@ -9,7 +9,8 @@ use hydra_schedule::Name;
 
 use super::{Fault, Scenario};
 use crate::adapter::{Adapter, Store, Takeover};
-use crate::process::{Process, Program, clock};
+use crate::process::clock::{Clock, Clocks};
+use crate::process::{Process, Program};
 use crate::store::postgres::Postgres;
 use crate::store::proxy::{Ears, Proxy};
 use crate::strain::stretched;
@@ -73,8 +74,8 @@ pub struct Stage<'a> {
     /// A PostgreSQL of its own, where it is to be killed.
     postgres: Option<Postgres>,
     server: Option<(Process, Program, u16)>,
-    /// libfaketime, if clocks are to jump in this run.
-    clocks: Option<PathBuf>,
+    /// If they are to jump in this run.
+    clocks: Option<Clocks>,
     placeholders: Vec<(String, String)>,
 }
 
@@ -93,10 +94,10 @@ impl<'a> Stage<'a> {
     pub fn new(world: &'a World, scenario: &Scenario) -> anyhow::Result<Self> {
         let struck = |is: fn(Fault) -> bool| scenario.strikes.iter().any(|strike| is(strike.fault));
         let alone = struck(|fault| fault == Fault::StoreRestart);
-        let clocks = struck(|fault| matches!(fault, Fault::Clock(_))).then(clock::library).flatten();
         let number = world.runs.fetch_add(1, Ordering::Relaxed);
         let folder = world.folder.join(format!("run-{number}"));
         std::fs::create_dir_all(&folder)?;
+        let clocks = struck(|fault| matches!(fault, Fault::Clock(_))).then(|| Clocks::new(&folder)).transpose()?;
         let mut stage = Stage {
             world,
             folder,
@@ -247,9 +248,9 @@ impl<'a> Stage<'a> {
         own.into_iter().chain(self.networks.iter().map(|(proxy, _)| proxy.port())).collect()
     }
 
-    /// The file that says how wrong a worker's clock is.
-    pub fn clock(&self, name: &Name) -> Option<PathBuf> {
-        self.clocks.as_ref().map(|_| self.folder.join(format!("clock-{name}")))
+    /// The clock of a worker that is up, if it can be made to jump.
+    pub fn clock(&self, name: &Name) -> Option<Clock> {
+        self.clocks.as_ref()?.of(&name.to_string(), false).ok()
     }
 
     /// Starts a worker, which says later that it is ready.
@@ -262,17 +263,14 @@ impl<'a> Stage<'a> {
             Takeover::Another => name.to_string(),
             Takeover::Relaunch => Name::worker(0).to_string(),
         };
-        let mut more = vec![("HYDRA_WORKER", name.to_string()), ("HYDRA_IDENTITY", identity), ("HYDRA_DOOR", door)];
-        if let (Some(library), Some(file)) = (&self.clocks, self.clock(name)) {
-            clock::set(&file, 0)?;
-            more.extend(clock::environment(library, &file));
+        let more = [("HYDRA_WORKER", name.to_string()), ("HYDRA_IDENTITY", identity), ("HYDRA_DOOR", door)];
+        let mut env = self.env(store, &more);
+        if let Some(clocks) = &self.clocks {
+            let own = clocks.of(&name.to_string(), true)?.environment(&env);
+            env.extend(own.map(|(name, value)| (name.to_owned(), value)));
         }
-        let program = Program {
-            command: adapter.worker(&self.placeholders),
-            env: self.env(store, &more),
-            folder: self.folder.clone(),
-            user: None,
-        };
+        let program =
+            Program { command: adapter.worker(&self.placeholders), env, folder: self.folder.clone(), user: None };
         Process::start(&program, None).with_context(|| adapter.line("worker"))
     }
 

@@ -9,12 +9,15 @@ use super::run::Run;
 use super::{Fault, Strike};
 use crate::boundary::Place;
 use crate::placed::{Act, Counts, NextTrigger, Trigger};
-use crate::process;
 use crate::process::trace::Trace;
 use crate::store::proxy::{Ears, Weather};
 
 /// How much later each piece of the traffic with a slow store comes, in milliseconds.
 pub(super) const SLOW_MS: u64 = 400;
+
+/// Why a clock does not jump: nobody would notice.
+const UNMOVED: &str = "a worker does not ask the C library for the time, as a static program does not: its clock cannot be \
+    made to jump";
 
 /// One fault of a run, and how far it is.
 pub(super) struct Course {
@@ -136,6 +139,11 @@ impl Run<'_> {
         let weather = self.stage.weather(course.strike.worker);
         let clock = self.stage.clock(&Name::worker(course.strike.worker));
         Box::new(move || {
+            let jumps = if let Fault::Clock(by_ms) = fault { Some(by_ms) } else { None };
+            let looked_at = clock.as_ref().filter(|clock| clock.is_looked_at());
+            if jumps.is_some() && looked_at.is_none() {
+                return observer.problem(UNMOVED.to_owned());
+            }
             observer.fault(event.clone());
             let now = match fault {
                 Fault::DisconnectBefore => Weather::Down,
@@ -153,9 +161,10 @@ impl Run<'_> {
                 | Fault::StoreRestart
                 | Fault::Clock(_) => Weather::Fine,
             };
-            if let (Fault::Clock(by_ms), Some(clock)) = (fault, &clock) {
-                // Without it the worker's time just goes on.
-                drop(process::clock::set(clock, by_ms));
+            if let (Some(by_ms), Some(clock)) = (jumps, looked_at)
+                && let Err(error) = clock.jump(by_ms)
+            {
+                observer.problem(format!("a worker's clock cannot be made to jump: {error}"));
             }
             if let Some(weather) = weather.as_ref().filter(|_| now != Weather::Fine) {
                 weather.send_replace(now);

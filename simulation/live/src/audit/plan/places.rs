@@ -9,7 +9,6 @@ use nix::errno::Errno;
 use super::{line, mixed_line, program, usual};
 use crate::adapter::{Adapter, Store, Takeover};
 use crate::boundary::{Door, Place, Site};
-use crate::process::clock;
 use crate::scenario::{Fault, Scenario, Strike};
 use crate::store::wire::messages::{self, Side};
 
@@ -53,7 +52,6 @@ pub fn singles(adapter: &Adapter, counted: &Counted, quick: bool) -> Singles {
 fn doors(adapter: &Adapter, quick: bool) -> Vec<Scenario> {
     let supports = &adapter.supports;
     let over_network = adapter.store != Store::Sqlite;
-    let clocks = !quick && clock::library().is_some();
     let mut runs = Vec::new();
     for kind in &supports.kinds {
         let is_usual = *kind == usual(supports);
@@ -77,7 +75,7 @@ fn doors(adapter: &Adapter, quick: bool) -> Vec<Scenario> {
                 if over_network && is_usual && !quick && door == Door::After {
                     faults.extend([Fault::Partition, Fault::HalfOpen, Fault::SlowStore, Fault::StoreRestart]);
                 }
-                if clocks && is_usual && door == Door::After {
+                if !quick && is_usual && door == Door::After {
                     let by_ms = i64::try_from(adapter.contract.settings.lease_ms * 2).unwrap_or(i64::MAX);
                     faults.extend([Fault::Clock(by_ms), Fault::Clock(-by_ms)]);
                 }
