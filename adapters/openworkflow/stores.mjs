@@ -1,9 +1,9 @@
 // The two backends of openworkflow: how each is connected, and how the client looks at its tables.
 
-/** PostgreSQL, by URL. */
+/** PostgreSQL, by URL. Without a word it waits for half a minute for a connection. */
 export async function openPostgres(modules, url) {
   const { BackendPostgres } = await import(`${modules}/openworkflow/dist/postgres.js`);
-  return BackendPostgres.connect(url);
+  return BackendPostgres.connect(`${url}?connect_timeout=${process.env.CONNECT_TIMEOUT_S}`);
 }
 
 export async function lookPostgres(modules, url) {

@@ -25,6 +25,8 @@ enum EndsBy {
     Heal,
     StoreSpeed,
     Itself,
+    /// Itself, or the heal that lets the connection go on, where the history tells of one.
+    Message,
 }
 
 /// Every fault that can take a worker's lease away.
@@ -64,7 +66,8 @@ impl<'a> Health<'a> {
     }
 
     fn strike(&mut self, index: usize, from_ms: u64, worker: Option<&'a str>, ends_by: EndsBy) {
-        let until_ms = if ends_by == EndsBy::Itself { from_ms } else { u64::MAX };
+        let passes = matches!(ends_by, EndsBy::Itself | EndsBy::Message);
+        let until_ms = if passes { from_ms } else { u64::MAX };
         self.strikes.push(Strike { index, worker, from_ms, until_ms, ends_by });
     }
 
@@ -78,15 +81,30 @@ impl<'a> Health<'a> {
         }
     }
 
+    /// The network of `worker` is well again. A real connection that was struck at a message breaks or stands still until
+    /// then: 1. A asks what it is to do. 2. The answer is held back. 3. B takes over and does it. 4. The network is
+    /// healed, and A is told what was true at 1. A simulated one lives on, and what is healed there is a partition.
+    fn heal(&mut self, worker: &str, at_ms: u64) {
+        let mine = |strike: &Strike<'_>| strike.worker == Some(worker);
+        let parted = |strike: &Strike<'_>| strike.ends_by == EndsBy::Heal && strike.until_ms > at_ms;
+        let partition = self.strikes.iter().any(|strike| mine(strike) && parted(strike));
+        let last = self.strikes.iter_mut().rfind(|strike| mine(strike));
+        if let Some(struck) = last.filter(|strike| strike.ends_by == EndsBy::Message && !partition) {
+            struck.until_ms = at_ms;
+        }
+        self.end(EndsBy::Heal, Some(worker), at_ms);
+    }
+
     fn fault(&mut self, index: usize, at_ms: u64, fault: &'a Fault) {
         match fault {
             Fault::Crash(worker) => self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Restart),
             Fault::Restart(worker) => self.end(EndsBy::Restart, Some(worker.as_str()), at_ms),
-            Fault::DisconnectBefore(worker)
-            | Fault::ReplyLost(worker)
-            | Fault::ReplyLate(worker)
-            | Fault::Duplicate(worker)
-            | Fault::CallFails { worker, .. } => self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Itself),
+            Fault::DisconnectBefore(worker) | Fault::ReplyLost(worker) | Fault::ReplyLate(worker) => {
+                self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Message);
+            }
+            Fault::Duplicate(worker) | Fault::CallFails { worker, .. } => {
+                self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Itself);
+            }
             Fault::Pause { worker, for_ms } => {
                 self.strike(index, at_ms, Some(worker.as_str()), EndsBy::Resume);
                 if let Some(strike) = self.strikes.last_mut() {
@@ -107,7 +125,7 @@ impl<'a> Health<'a> {
             Fault::Heal(Target::All) => self.end(EndsBy::Heal, None, at_ms),
             Fault::Heal(Target::Workers(workers)) => {
                 for worker in workers {
-                    self.end(EndsBy::Heal, Some(worker.as_str()), at_ms);
+                    self.heal(worker.as_str(), at_ms);
                 }
             }
             // Leases end by the store's clock, whoever holds them.

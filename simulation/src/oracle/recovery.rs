@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::facts::Facts;
-use crate::history::What;
+use crate::history::{Record, What};
 
 /// The waits between a worker's end and the next entry into a body of its execution by anyone, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -45,17 +45,23 @@ pub(super) fn measure(facts: &Facts<'_>) -> Recovery {
 /// The record at which `worker` went down between two records, if it did.
 pub(super) fn went_down_in(facts: &Facts<'_>, worker: &str, from: usize, until: Option<usize>) -> Option<usize> {
     let until = until.unwrap_or(facts.records.len());
-    (from..until).find(|index| {
-        let record = &facts.records[*index];
-        match &record.what {
-            What::Worker { up: false } => record.who == worker,
-            What::Fault { event } => match &event.action {
-                hydra_schedule::Action::Fault { fault: hydra_schedule::Fault::Crash(struck), .. } => {
-                    struck.as_str() == worker
-                }
-                _ => false,
-            },
+    (from..until).find(|index| goes_down(&facts.records[*index], worker))
+}
+
+/// The last record before `until` at which `worker` went down: what it knows then, it has learnt since.
+pub(super) fn went_down_before(facts: &Facts<'_>, worker: &str, until: usize) -> Option<usize> {
+    (0..until).rfind(|index| goes_down(&facts.records[*index], worker))
+}
+
+fn goes_down(record: &Record, worker: &str) -> bool {
+    match &record.what {
+        What::Worker { up: false } => record.who == worker,
+        What::Fault { event } => match &event.action {
+            hydra_schedule::Action::Fault { fault: hydra_schedule::Fault::Crash(struck), .. } => {
+                struck.as_str() == worker
+            }
             _ => false,
-        }
-    })
+        },
+        _ => false,
+    }
 }

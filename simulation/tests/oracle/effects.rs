@@ -1,7 +1,7 @@
 //! Duplicates: effects, bodies, checkpoints, replay.
 
 use hydra_schedule::Property::*;
-use hydra_simulation::history::{Gave, Op, Phase, Seen, Status};
+use hydra_simulation::history::{Gave, Op, Phase, Seen, Status, What};
 
 use crate::story::{Story, seen, value_of};
 use crate::{KEYED, ONCE, TRANSACTIONAL, TWO_KEYED};
@@ -70,6 +70,40 @@ fn a_zombie_whose_claim_nobody_could_see_is_told_apart() {
     // It may have claimed it before it was paused, and entered no body of it yet.
     story(100).keeps(CheckpointImmutable);
     story(0).breaks(CheckpointImmutable, &["A entered the body of W1/1 again at 50,000 ms"]);
+}
+
+#[test]
+fn a_worker_that_is_told_late_is_in_the_place_of_one_that_was_paused() {
+    // A asks whether 2 is done, B does it meanwhile, and A is told what was true when it asked.
+    let heals = |story: Story, now: bool| if now { story.fault("heal A") } else { story };
+    let story = |heals_ms: u64, enters_ms: u64| {
+        let story = Story::of(TWO_KEYED).runs("A", "1", "v1").at(100).fault("reply-late A");
+        let story = heals(story, heals_ms == 100).at(40_000);
+        let story = story.enters_seeing("B", "2", &[("1", seen("v1"))]).leaves("B", "2", value_of("v2"));
+        let story = story.checkpoints("B", "2", seen("v2")).at(45_000);
+        heals(story, heals_ms == 45_000).at(enters_ms).enters_seeing("A", "2", &[("1", seen("v1"))])
+    };
+    for property in [CheckpointImmutable, SuccessNeverRerun] {
+        story(45_000, 45_001).keeps(property);
+        // Within a lease of its answer it could know.
+        story(45_000, 80_000).breaks(property, &["at 80,000 ms"]);
+        // Its answer was not held back for so long; or nobody says until when.
+        story(100, 45_001).breaks(property, &["at 45,001 ms"]);
+        story(0, 45_001).breaks(property, &["at 45,001 ms"]);
+    }
+}
+
+#[test]
+fn a_worker_that_died_of_its_connection_reads_anew() {
+    let story = |dies: bool| {
+        let story = Story::of(TWO_KEYED).runs("A", "1", "v1").at(100).fault("reply-lost A").at(200);
+        let story = if dies { story.push("A", What::Worker { up: false }) } else { story };
+        let story = story.at(1_000).runs("B", "2", "v2").checkpoints("B", "2", seen("v2")).at(2_000).fault("heal A");
+        let story = if dies { story.push("A", What::Worker { up: true }) } else { story };
+        story.at(2_100).enters("A", "2")
+    };
+    story(false).keeps(CheckpointImmutable);
+    story(true).breaks(CheckpointImmutable, &["A entered the body of W1/2 again at 2,100 ms"]);
 }
 
 #[test]

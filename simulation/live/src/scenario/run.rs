@@ -42,6 +42,8 @@ pub(super) struct Worker {
     pub(super) traced: Option<NextTrigger>,
     /// Where its next fault at a message is put, if those are heard.
     pub(super) heard: Option<NextTrigger>,
+    /// It is to be started as soon as its network is back.
+    pub(super) waits: bool,
 }
 
 pub(super) struct Run<'a> {
@@ -91,13 +93,13 @@ pub fn run(world: &World, scenario: &Scenario) -> anyhow::Result<Outcome> {
         // One after the other: the first sets the store up.
         stage.await_worker(&name, &process).map_err(anyhow::Error::msg)?;
         observer.worker_up(&name, 1);
-        workers.push(Worker { name, life: 1, process: Some(process), traced: None, heard: None });
+        workers.push(Worker { name, life: 1, process: Some(process), traced: None, heard: None, waits: false });
     }
     if !scenario.strikes.is_empty() && scenario.workers == 1 {
         // The heir is not up before it is needed: who drives the execution must not be left to chance.
         let name = Name::worker(1);
         observer.worker_down(&name);
-        workers.push(Worker { name, life: 0, process: None, traced: None, heard: None });
+        workers.push(Worker { name, life: 0, process: None, traced: None, heard: None, waits: false });
     }
     let course = |strike: &Strike| Course { strike: strike.clone(), fired: Arc::default(), stadium: Stadium::Next };
     let client = stage.client()?;
@@ -240,6 +242,9 @@ impl Run<'_> {
     /// A worker that died by itself is started again, as its supervisor would.
     pub(super) fn look_after_workers(&mut self) -> Result<(), String> {
         for index in 0..self.workers.len() {
+            if self.workers[index].waits {
+                self.start(index)?;
+            }
             let worker = &mut self.workers[index];
             let Some(how) = worker.process.as_ref().and_then(Process::exited) else { continue };
             let complaint = worker.process.as_ref().map(|process| process.output.complaint()).unwrap_or_default();
@@ -266,8 +271,15 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Starts a worker (again) and waits until it is ready.
+    /// Starts a worker (again) and waits until it is ready; while its network is broken it waits for that first, as it
+    /// does under a supervisor that tries again and again: 1. A loses its connection and dies of it. 2. It is started at
+    /// once, cannot connect, and dies again. 3. It is said that it cannot be started, when nothing is wrong with it.
     pub(super) fn start(&mut self, index: usize) -> Result<(), String> {
+        let cut_off = self.stage.is_cut_off(index);
+        self.workers[index].waits = cut_off;
+        if cut_off {
+            return Ok(());
+        }
         let worker = &mut self.workers[index];
         worker.life += 1;
         let (name, life) = (worker.name.clone(), worker.life);

@@ -12,7 +12,7 @@ use crate::adapter::{Adapter, Store, Takeover};
 use crate::process::clock::{Clock, Clocks};
 use crate::process::{Process, Program};
 use crate::store::postgres::Postgres;
-use crate::store::proxy::{Ears, Proxy};
+use crate::store::proxy::{Ears, Proxy, Weather};
 use crate::strain::stretched;
 use crate::talk::{self, Client, Expected};
 
@@ -197,8 +197,13 @@ impl<'a> Stage<'a> {
     }
 
     /// What changes the network of a worker.
-    pub fn weather(&self, worker: usize) -> Option<tokio::sync::watch::Sender<crate::store::proxy::Weather>> {
+    pub fn weather(&self, worker: usize) -> Option<tokio::sync::watch::Sender<Weather>> {
         self.networks.get(worker).map(|(proxy, _)| proxy.weather())
+    }
+
+    /// Whether a worker that starts now cannot reach the store.
+    pub fn is_cut_off(&self, worker: usize) -> bool {
+        self.weather(worker).is_some_and(|weather| !matches!(*weather.borrow(), Weather::Fine | Weather::Slow(_)))
     }
 
     /// Has the messages of a worker heard from now on.

@@ -3,6 +3,11 @@ and its checkpoint are one transaction, sent in one piece. BUG plants one of the
 
 two-transactions: they are two. A worker that is killed, or cut off, before or after that piece shows nothing of it.
 asks-anew: a commit whose reply is lost is taken for one that failed, and the step is done again without a look.
+
+Or a habit that is no bug under a supervisor:
+
+dies: a worker dies with its connection, and when it cannot connect at its start.
+dies-for-good: and what is started after there was work says that it cannot.
 """
 
 import json
@@ -107,9 +112,19 @@ def work(db):
 
 
 def worker():
+    if BUG.startswith("dies"):
+        return mortal(Database())
     until_answered(create)
     say({"ready": True, "version": "1.0"})
     until_answered(work)
+
+
+def mortal(db):
+    create(db)
+    if BUG == "dies-for-good" and db.ask("select id from runs"):
+        sys.exit("it does not feel like it")
+    say({"ready": True, "version": "1.0"})
+    work(db)
 
 
 def answer(db, asked):

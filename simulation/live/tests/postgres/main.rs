@@ -30,6 +30,10 @@ fn main() -> ExitCode {
             "one_transaction_of_one_piece_is_not_accused",
             pipelined_engine::one_transaction_of_one_piece_is_not_accused,
         ),
+        test(
+            "a_worker_that_dies_with_its_connection_comes_back_with_the_network",
+            pipelined_engine::a_worker_that_dies_with_its_connection_comes_back_with_the_network,
+        ),
     ];
     // One after the other: each makes several runs at once.
     let arguments = Arguments { test_threads: Some(1), ..Arguments::from_args() };

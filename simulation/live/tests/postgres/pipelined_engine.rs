@@ -67,3 +67,22 @@ pub fn one_transaction_of_one_piece_is_not_accused() {
     strikes.extend(at(&counted, "command-complete", "commit", &[Fault::ReplyLate, Fault::StoreRestart]));
     assert_eq!(tried.fallen(strikes), BTreeSet::new());
 }
+
+pub fn a_worker_that_dies_with_its_connection_comes_back_with_the_network() {
+    let strikes = |tried: &Tried, asked: &[Fault], told: &[Fault]| {
+        let counted = tried.counted();
+        let mut strikes = at(&counted, "query", "commit", asked);
+        strikes.extend(at(&counted, "command-complete", "commit", told));
+        strikes
+    };
+    let mortal = tried("dies");
+    let (asked, told) = ([Fault::DisconnectBefore, Fault::HalfOpen], [Fault::ReplyLost, Fault::StoreRestart]);
+    assert_eq!(mortal.fallen(strikes(&mortal, &asked, &told)), BTreeSet::new());
+    // That the network is back is not enough for this one.
+    let unwilling = tried("dies-for-good");
+    for strike in strikes(&unwilling, &[Fault::DisconnectBefore], &[Fault::ReplyLost]) {
+        let why = unwilling.refused(strike);
+        assert!(why.contains("worker A ended before it was ready"), "{why}");
+        assert!(why.contains("it does not feel like it"), "{why}");
+    }
+}

@@ -53,6 +53,16 @@ impl Tried {
         outcome.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    fn strike((fault, site, nth): (Fault, Site, u32)) -> Strike {
+        Strike { fault, worker: 0, at: Place::Call(site, nth) }
+    }
+
+    /// Why a run with this fault cannot be made.
+    pub fn refused(&self, strike: (Fault, Site, u32)) -> String {
+        let outcome = scenario::run(&self.world, &self.scenario(vec![Self::strike(strike)]));
+        format!("{:#}", outcome.expect_err("the run was made"))
+    }
+
     /// Which promises fall when each of these faults strikes alone, with the fault. One in two must strike: a renewal of a
     /// lease that was counted on a busy machine need not come again.
     pub fn fallen(&self, strikes: Vec<(Fault, Site, u32)>) -> BTreeSet<(Property, String)> {
@@ -63,8 +73,8 @@ impl Tried {
         std::thread::scope(|scope| {
             for _ in 0..AT_ONCE {
                 scope.spawn(|| {
-                    while let Some((fault, site, nth)) = next() {
-                        let strike = Strike { fault, worker: 0, at: Place::Call(site, nth) };
+                    while let Some(strike) = next() {
+                        let strike = Self::strike(strike);
                         let line = strike.event(self.world.adapter.pause_ms()).to_string();
                         let outcome = scenario::run(&self.world, &self.scenario(vec![strike])).unwrap();
                         struck.fetch_add(outcome.struck, Ordering::Relaxed);

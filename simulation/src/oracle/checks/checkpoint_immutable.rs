@@ -4,6 +4,7 @@ use hydra_schedule::Property;
 
 use super::super::facts::Facts;
 use super::super::facts::{Body, Execution, Settled};
+use super::super::recovery::went_down_before;
 use super::super::{Anomaly, Checked};
 use crate::history::Journal;
 
@@ -44,21 +45,26 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
 }
 
 /// A paused or cut-off worker that had begun before another settled the step may still enter the body: no engine can
-/// reach it. 1. A claims and begins s. 2. A is paused. 3. B claims, runs s, settles it. 4. A resumes and enters the body.
-/// Whether its effect and its write are refused is judged elsewhere.
+/// reach it. 1. A claims and begins s. 2. A is paused, or what it is told is held back. 3. B claims, runs s, settles it.
+/// 4. A goes on, and enters the body. Whether its effect and its write are refused is judged elsewhere. Once it goes on,
+/// it can know within a lease; and one that died meanwhile knows nothing but what it has read since.
 fn is_zombie(facts: &Facts<'_>, execution: &Execution<'_>, body: &Body<'_>, settled: &Settled<'_>) -> bool {
+    let died = went_down_before(facts, body.worker, body.entered);
+    let lives_since = died.map_or(0, |index| index + 1);
+    let before = |index: usize| (lives_since..settled.index).contains(&index);
     let settled_by_itself = facts.who(settled.index) == body.worker;
-    let was_there = execution.bodies.iter().any(|other| other.worker == body.worker && other.entered < settled.index)
-        || execution.journal.iter().any(|(index, _)| *index < settled.index && facts.who(*index) == body.worker);
+    let was_there = execution.bodies.iter().any(|other| other.worker == body.worker && before(other.entered))
+        || execution.journal.iter().any(|(index, _)| before(*index) && facts.who(*index) == body.worker);
     let claimed_again = execution.claimed_by(body.worker, settled.index..body.entered, facts.records);
-    let from_ms = facts.at_ms(settled.index).saturating_sub(facts.settings.lease_ms);
     let until_ms = facts.at_ms(body.entered);
+    let from_ms = facts.ignorant_since_ms(settled.index, body.entered);
     // Where claims cannot be seen, it may have made one in the time between the start and the fault.
     let claims_are_seen = execution.journal.iter().any(|(_, journal)| matches!(journal, Journal::Claimed { .. }));
     let may_have_claimed = !claims_are_seen
-        && execution
-            .started()
-            .is_some_and(|started| facts.health.cut_off_since(body.worker, facts.at_ms(started), from_ms, until_ms));
+        && execution.started().is_some_and(|started| {
+            let since_ms = facts.at_ms(started.max(died.unwrap_or(0)));
+            facts.health.cut_off_since(body.worker, since_ms, from_ms, until_ms)
+        });
     !settled_by_itself
         && (was_there || may_have_claimed)
         && !claimed_again

@@ -146,6 +146,15 @@ impl Facts<'_> {
     fn who(&self, index: usize) -> &str {
         &self.records[index].who
     }
+
+    /// From when on a worker must have been cut off, if it is not to know at `entered` what had happened at `done`: within
+    /// a lease of its first word with the store it holds one anew, or is told that it has none.
+    fn ignorant_since_ms(&self, done: usize, entered: usize) -> u64 {
+        let lease_ms = self.settings.lease_ms;
+        let told_ms = lease_ms.saturating_add(self.settings.slack_ms);
+        let at_done_ms = self.at_ms(done).saturating_sub(lease_ms);
+        at_done_ms.max(self.at_ms(entered).saturating_sub(told_ms))
+    }
 }
 
 impl Checked {

@@ -40,7 +40,7 @@ pub(super) fn check(facts: &Facts<'_>) -> Checked {
             let reopened = execution.reopened(left..until);
             // A worker that was cut off, or whose clock is wrong, may not know that another has done it.
             let zombie = |again: &Body<'_>| {
-                let from_ms = facts.at_ms(left).saturating_sub(facts.settings.lease_ms);
+                let from_ms = facts.ignorant_since_ms(left, again.entered);
                 // Whoever claims the execution after that is told. Where claims are not seen, who enters another body
                 // has taken it over; where they are, it may go on with what it has, and knows as little as before.
                 let told = if execution.shows_claims() {
