@@ -41,7 +41,7 @@ impl Stillness {
     async fn during<A>(&self, asks: impl Future<Output = A>) -> A {
         self.server_clock.set(self.clock.now());
         let (done, wait) = std::sync::mpsc::channel::<()>();
-        let still = tokio::task::spawn_blocking(move || drop(wait.recv()));
+        let still = tokio::task::spawn_blocking(move || _ = wait.recv());
         let answer = asks.await;
         drop(done);
         let _ = still.await;
