@@ -22,6 +22,8 @@ mod results;
 mod steps;
 #[path = "engine/timers.rs"]
 mod timers;
+#[path = "engine/waiting.rs"]
+mod waiting;
 
 #[path = "engine/shop.rs"]
 mod memory;

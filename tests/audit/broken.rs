@@ -189,4 +189,7 @@ impl<B: Reads> Reads for Broken<B> {
     fn list(&mut self, filter: &ListFilter) -> Result<Vec<ExecutionView>, StoreError> {
         self.inner.list(filter)
     }
+    fn ended_of(&mut self, keys: &[ExecutionKey]) -> Result<Vec<ExecutionKey>, StoreError> {
+        self.inner.ended_of(keys)
+    }
 }

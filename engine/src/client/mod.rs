@@ -1,6 +1,7 @@
 //! What an application does with executions: start, await, look, cancel, mend.
 
 mod error;
+mod looks;
 mod recent;
 mod start;
 mod wait;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hydra_protocol::{Command, Ending, Outcome, Reply, Status, StepNo, Verdict};
+use looks::Looks;
 use recent::Recent;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,12 +39,13 @@ pub struct Client {
     store: Arc<dyn Store>,
     namespace: Arc<str>,
     recent: Arc<Recent>,
+    looks: Arc<Looks>,
 }
 
 impl Client {
     /// A client of the namespace `default`.
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Client { store, namespace: crate::DEFAULT_NAMESPACE.into(), recent: Arc::default() }
+        Client { store, namespace: crate::DEFAULT_NAMESPACE.into(), recent: Arc::default(), looks: Arc::default() }
     }
 
     /// A client of another namespace: executions there are others, even under the same id.

@@ -31,6 +31,9 @@ pub trait Reads: Send + 'static {
     /// See [`super::Store::list`].
     fn list(&mut self, filter: &ListFilter) -> Result<Vec<ExecutionView>, StoreError>;
 
+    /// See [`super::Store::ended_of`].
+    fn ended_of(&mut self, keys: &[ExecutionKey]) -> Result<Vec<ExecutionKey>, StoreError>;
+
     /// Steps and leases, read at one point in time.
     fn history(&mut self, key: ExecutionKey) -> Result<HistoryView, StoreError> {
         Ok(HistoryView { steps: self.steps(key)?, leases: self.leases(key)? })

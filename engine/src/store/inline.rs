@@ -179,6 +179,10 @@ impl<B: Backend> Store for Inline<B> {
         Box::pin(async move { self.0.lock().await.backend.view(&id) })
     }
 
+    fn ended_of(&self, keys: Vec<ExecutionKey>) -> BoxFuture<'_, Result<Vec<ExecutionKey>, StoreError>> {
+        Box::pin(async move { self.0.lock().await.backend.ended_of(&keys) })
+    }
+
     fn history(&self, key: ExecutionKey) -> BoxFuture<'_, Result<HistoryView, StoreError>> {
         Box::pin(async move { self.0.lock().await.backend.history(key) })
     }

@@ -98,6 +98,12 @@ pub trait Store: Send + Sync + 'static {
         self.watch_ending(key)
     }
 
+    /// Those of these executions that are not open: that have ended, or are gone. One look for all of them, where that is
+    /// less than a look at each; a store that has no such look answers all, and each is looked at.
+    fn ended_of(&self, keys: Vec<ExecutionKey>) -> BoxFuture<'_, Result<Vec<ExecutionKey>, StoreError>> {
+        Box::pin(async { Ok(keys) })
+    }
+
     /// Deletes executions that ended long ago, with their steps, payloads and leases, in the order in which they were
     /// started: one batch, in one transaction. Never one that has not ended. The last one started may stay.
     ///

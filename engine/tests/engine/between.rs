@@ -1,6 +1,6 @@
 //! What stands between a client or a worker and its store: it counts, and it makes trouble.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,10 +16,14 @@ use hydra_engine::store::{
 pub struct Between {
     store: Arc<dyn Store>,
     looks: AtomicUsize,
+    looks_at_all: AtomicUsize,
     asked: AtomicUsize,
     beats: AtomicUsize,
     claims: Mutex<Vec<usize>>,
     claims_take: Duration,
+    is_told: AtomicBool,
+    remembers: AtomicBool,
+    looks_take: Mutex<Duration>,
     troubles: Mutex<Vec<StoreError>>,
     troubles_of_beats: Mutex<Vec<StoreError>>,
 }
@@ -31,15 +35,50 @@ impl Between {
 
     /// So long takes each claim before it is decided.
     pub fn with_claims_that_take(claims_take: Duration, store: &Arc<dyn Store>) -> Arc<Self> {
-        let (looks, asked, beats) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+        let [looks, looks_at_all, asked, beats] = std::array::from_fn(|_| AtomicUsize::new(0));
         let (claims, troubles, troubles_of_beats) = (Mutex::default(), Mutex::default(), Mutex::default());
-        let store = store.clone();
-        Arc::new(Between { store, looks, asked, beats, claims, claims_take, troubles, troubles_of_beats })
+        let (is_told, looks_take, store) = (AtomicBool::new(true), Mutex::default(), store.clone());
+        Arc::new(Between {
+            store,
+            looks,
+            looks_at_all,
+            asked,
+            beats,
+            claims,
+            claims_take,
+            is_told,
+            remembers: AtomicBool::new(true),
+            looks_take,
+            troubles,
+            troubles_of_beats,
+        })
     }
 
     /// Looks since the last time.
     pub fn looks(&self) -> usize {
         self.looks.swap(0, Ordering::SeqCst)
+    }
+
+    /// Looks for whatever has ended among those that are waited for, since the last time.
+    pub fn looks_at_all(&self) -> usize {
+        self.looks_at_all.swap(0, Ordering::SeqCst)
+    }
+
+    /// Nobody is told of an end any more, as if another process had made it; and so long takes each look for whatever has
+    /// ended.
+    pub fn tells_nothing(&self, looks_take: Duration) {
+        self.is_told.store(false, Ordering::SeqCst);
+        *self.looks_take.lock().unwrap() = looks_take;
+    }
+
+    /// Ends are told to those who watch, and to nobody who comes later.
+    pub fn remembers_nothing(&self) {
+        self.remembers.store(false, Ordering::SeqCst);
+    }
+
+    /// There is no execution of that key.
+    fn told_of(&self, key: ExecutionKey) -> ExecutionKey {
+        if self.is_told.load(Ordering::SeqCst) { key } else { ExecutionKey(-1) }
     }
 
     /// Commands since the last time.
@@ -104,6 +143,17 @@ impl Store for Between {
     fn transact(&self, request: CommandRequest) -> BoxFuture<'_, Result<Transact, StoreError>> {
         self.store.transact(request)
     }
+    fn ended_of(&self, keys: Vec<ExecutionKey>) -> BoxFuture<'_, Result<Vec<ExecutionKey>, StoreError>> {
+        self.looks_at_all.fetch_add(1, Ordering::SeqCst);
+        match self.trouble() {
+            Some(error) => Box::pin(async { Err(error) }),
+            None => Box::pin(async move {
+                let takes = *self.looks_take.lock().unwrap();
+                tokio::time::sleep(takes).await;
+                self.store.ended_of(keys).await
+            }),
+        }
+    }
     fn history(&self, key: ExecutionKey) -> BoxFuture<'_, Result<HistoryView, StoreError>> {
         self.store.history(key)
     }
@@ -120,13 +170,13 @@ impl Store for Between {
         self.store.ended()
     }
     fn watch_ending(&self, key: ExecutionKey) -> EndingWatch {
-        self.store.watch_ending(key)
+        self.store.watch_ending(self.told_of(key))
     }
     fn ending_mark(&self) -> Option<EndingMark> {
-        self.store.ending_mark()
+        self.store.ending_mark().filter(|_| self.remembers.load(Ordering::SeqCst))
     }
     fn watch_ending_since(&self, key: ExecutionKey, mark: EndingMark) -> EndingWatch {
-        self.store.watch_ending_since(key, mark)
+        self.store.watch_ending_since(self.told_of(key), mark)
     }
     fn payload_max(&self) -> usize {
         self.store.payload_max()

@@ -14,3 +14,4 @@ mod results;
 mod shop;
 mod steps;
 mod timers;
+mod waiting;

@@ -1,5 +1,6 @@
 //! What waiting for a result reads.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use hydra_engine::store::Store;
@@ -71,4 +72,42 @@ async fn a_result_under_an_id_that_was_deleted_and_started_anew_is_the_new_one()
     assert_eq!(other.prune(ms(100)).await.unwrap(), 1);
     other.start("double", "a", &4).await.unwrap();
     assert_eq!(scene.client.result::<u32>("a").await.unwrap(), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_that_somebody_has_undone_is_waited_for_anew() {
+    let scene = scene();
+    // Too long to be told: it is read.
+    let why = "no".repeat(5_000);
+    let fails = move |_: Context, _: u32| {
+        let why = why.clone();
+        async move { Err::<u32, Box<dyn Error + Send + Sync>>(why.into()) }
+    };
+    let first = worker(&scene.store).workflow("double", fails).start().unwrap();
+    scene.client.start("double", "a", &21).await.unwrap();
+    let other = Client::new(scene.store.clone());
+    other.ended("a").await.unwrap();
+    first.shutdown(ms(0)).await;
+    other.retry("a", 1).await.unwrap();
+    let (client, between) = (scene.client.clone(), scene.between.clone());
+    let waits = tokio::spawn(async move { client.result::<u32>("a").await });
+    tokio::time::sleep(ms(1_000)).await;
+    assert_eq!(between.looks(), 1);
+    let _worker = worker(&scene.store).workflow("double", double).start().unwrap();
+    assert_eq!(waits.await.unwrap().unwrap(), 42);
+    assert_eq!(between.looks(), 0, "and told");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_no_ends_are_remembered_it_is_looked_at_again_once_it_is_watched() {
+    let scene = scene();
+    scene.between.remembers_nothing();
+    scene.client.start("double", "a", &21).await.unwrap();
+    let client = scene.client.clone();
+    let waits = tokio::spawn(async move { client.result::<u32>("a").await });
+    tokio::time::sleep(ms(10)).await;
+    // It may have ended between the first look and the watch.
+    assert_eq!(scene.between.looks(), 2);
+    let _worker = worker(&scene.store).workflow("double", double).start().unwrap();
+    assert_eq!(waits.await.unwrap().unwrap(), 42);
 }

@@ -1,7 +1,7 @@
 //! Executions as clients see them.
 
 use futures::FutureExt;
-use hydra_engine::store::{ListFilter, Target};
+use hydra_engine::store::{ExecutionKey, ListFilter, Target};
 use hydra_protocol::{
     Command, Ending, Failure, Kind, Outcome, Rejection, Reply, Settlement, Status, StepState, Verdict,
 };
@@ -90,6 +90,34 @@ pub async fn an_ending_wakes_those_who_wait_for_it(which: Which) {
     let late = |key| store.a.watch_ending_since(key, mark).ended().now_or_never();
     assert!(late(key).is_some(), "and those who come late");
     assert!(late(other).is_none());
+}
+
+pub async fn those_that_are_not_open_are_told_at_one_go(which: Which) {
+    let store = Fixture::new(which);
+    let (driven, epoch) = store.claimed("driven").await;
+    let (ended, its) = store.claimed("ended").await;
+    store.decision(finish(ended, its, Ending::Failed(Failure::Workflow))).await.unwrap();
+    let mut open = Vec::new();
+    for number in 0..70 {
+        store.start(&format!("open-{number}")).await;
+        open.push(store.view(&format!("open-{number}")).await.key);
+    }
+    store.start("cancelled").await;
+    let cancelled = store.view("cancelled").await.key;
+    store.decision(client("cancelled", None, Command::Cancel)).await.unwrap();
+    let unknown = ExecutionKey(i64::MAX);
+    let told = async |of: &[ExecutionKey]| {
+        let mut told = store.b.ended_of(of.to_vec()).await.unwrap();
+        told.sort_unstable();
+        told
+    };
+    assert_eq!(told(&[]).await, []);
+    assert_eq!(told(&open).await, []);
+    let all = [&[unknown, cancelled, driven], &*open, &[ended]].concat();
+    assert_eq!(told(&all).await, [ended, cancelled, unknown]);
+    store.decision(client("ended", None, Command::Retry { attempts: 1 })).await.unwrap();
+    store.decision(finish(driven, epoch, Ending::Succeeded)).await.unwrap();
+    assert_eq!(told(&all).await, [driven, cancelled, unknown], "as it is now");
 }
 
 pub async fn an_ending_abandons_what_is_open(which: Which) {

@@ -40,6 +40,7 @@ judge! {
         what_was_started_can_be_looked_at
         an_ending_writes_what_came_of_it
         an_ending_wakes_those_who_wait_for_it
+        those_that_are_not_open_are_told_at_one_go
         an_ending_abandons_what_is_open
         a_cancelled_execution_takes_nothing_from_its_worker
         a_failed_execution_can_be_retried

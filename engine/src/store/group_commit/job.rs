@@ -114,6 +114,7 @@ pub enum Read {
     Execution(Job<ExecutionId, Option<ExecutionView>>),
     History(Job<ExecutionKey, HistoryView>),
     List(Job<ListFilter, Vec<ExecutionView>>),
+    EndedOf(Job<Vec<ExecutionKey>, Vec<ExecutionKey>>),
 }
 
 impl Read {
@@ -123,6 +124,7 @@ impl Read {
             Read::Execution(job) => job.run(|id| reads.view(id)),
             Read::History(job) => job.run(|key| reads.history(*key)),
             Read::List(job) => job.run(|filter| reads.list(filter)),
+            Read::EndedOf(job) => job.run(|keys| reads.ended_of(keys)),
         }
     }
 
@@ -132,6 +134,7 @@ impl Read {
             Read::Execution(job) => job.answer(failure),
             Read::History(job) => job.answer(failure),
             Read::List(job) => job.answer(failure),
+            Read::EndedOf(job) => job.answer(failure),
         }
     }
 }

@@ -205,6 +205,10 @@ impl<B: Backend> Store for GroupCommit<B> {
         Box::pin(self.read(id.clone(), Read::Execution))
     }
 
+    fn ended_of(&self, keys: Vec<ExecutionKey>) -> BoxFuture<'_, Result<Vec<ExecutionKey>, StoreError>> {
+        Box::pin(self.read(keys, Read::EndedOf))
+    }
+
     fn history(&self, key: ExecutionKey) -> BoxFuture<'_, Result<HistoryView, StoreError>> {
         Box::pin(self.read(key, Read::History))
     }

@@ -34,6 +34,12 @@ impl Reads for MemoryBackend {
         let matching = newest_first.filter(|(_, record)| matches(filter, record));
         Ok(matching.take(filter.limit_or_default()).map(|(key, record)| view(*key, record)).collect())
     }
+
+    fn ended_of(&mut self, keys: &[ExecutionKey]) -> Result<Vec<ExecutionKey>, StoreError> {
+        let executions = self.tables.executions();
+        let is_open = |key: &ExecutionKey| executions.get(&key.0).is_some_and(|record| record.ended_at.is_none());
+        Ok(keys.iter().filter(|key| !is_open(key)).copied().collect())
+    }
 }
 
 fn matches(filter: &ListFilter, record: &ExecutionRecord) -> bool {

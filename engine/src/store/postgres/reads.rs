@@ -40,6 +40,9 @@ const STEPS: &str = concat!(
 );
 const LEASES: &str = "SELECT epoch, worker, claimed_at, ended_at FROM hydra.leases WHERE execution = $1 ORDER BY 1";
 
+const ENDED_OF: &str = "SELECT key FROM unnest($1::bigint[]) AS u (key) \
+     WHERE NOT EXISTS (SELECT FROM hydra.executions WHERE seq = key AND ended_at IS NULL)";
+
 /// What is read.
 pub trait Read: Send + Sync + 'static {
     type Answer: Send + 'static;
@@ -52,6 +55,9 @@ pub trait Read: Send + Sync + 'static {
 /// what is there, in no order; each with its own error, which names the row.
 pub struct Views<'a>(pub &'a [&'a ExecutionId]);
 
+/// See [`crate::store::Store::ended_of`].
+pub struct EndedOf(pub Vec<ExecutionKey>);
+
 /// See [`crate::store::Store::history`].
 pub struct History(pub ExecutionKey);
 
@@ -61,13 +67,7 @@ pub struct List(pub ListFilter);
 impl Views<'_> {
     pub async fn read(&self, connection: &mut Connection) -> Result<Vec<(ExecutionId, Viewed)>, Fault> {
         let (namespaces, ids): (Vec<_>, Vec<_>) = self.0.iter().map(|id| (&*id.namespace, &*id.id)).unzip();
-        let statement = connection.prepare(VIEWS).await?;
-        // In a transaction, for the engine's plans.
-        let (client, params): (_, [&(dyn ToSql + Sync); 2]) = (&connection.client, [&namespaces, &ids]);
-        let (_, rows, _) =
-            try_join!(connection.begin(), async { Ok(client.query(&statement, &params).await?) }, async {
-                Ok(client.batch_execute("ROLLBACK").await?)
-            },)?;
+        let rows = query_by_plan(connection, VIEWS, &[&namespaces, &ids]).await?;
         let view = |row: &Row| {
             let (at, name) = (EXECUTION_COLUMNS, || "hydra.executions".to_owned());
             let id = ExecutionId { namespace: column(row, at + 1, name)?, id: column(row, at + 2, name)? };
@@ -79,6 +79,17 @@ impl Views<'_> {
 
 /// An execution as it stands, or why it cannot be read.
 pub type Viewed = Result<ExecutionView, StoreError>;
+
+impl Read for EndedOf {
+    type Answer = Vec<ExecutionKey>;
+
+    async fn read(&self, connection: &mut Connection) -> Result<Self::Answer, Fault> {
+        let keys: Vec<i64> = self.0.iter().map(|key| key.0).collect();
+        let rows = query_by_plan(connection, ENDED_OF, &[&keys]).await?;
+        let key = |row: &Row| column(row, 0, || "hydra.executions".to_owned()).map(ExecutionKey);
+        Ok(rows.iter().map(key).collect::<Result<_, StoreError>>()?)
+    }
+}
 
 impl Read for List {
     type Answer = Vec<ExecutionView>;
@@ -149,6 +160,20 @@ async fn query(
 ) -> Result<Vec<Row>, Fault> {
     let statement = connection.prepare(sql).await?;
     Ok(connection.client.query(&statement, params).await?)
+}
+
+/// The same in a transaction, for the engine's plans.
+async fn query_by_plan(
+    connection: &mut Connection,
+    sql: &'static str,
+    params: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, Fault> {
+    let statement = connection.prepare(sql).await?;
+    let client = &connection.client;
+    let rows = async { Ok(client.query(&statement, params).await?) };
+    let undone = async { Ok(client.batch_execute("ROLLBACK").await?) };
+    let (_, rows, _) = try_join!(connection.begin(), rows, undone)?;
+    Ok(rows)
 }
 
 fn execution_view(row: &Row) -> Result<ExecutionView, StoreError> {

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Notify, Semaphore, mpsc, oneshot, watch};
 use super::clock::StoreClock;
 use super::connect::{Connector, Link, USERS_PLANS};
 use super::fault::{Fault, What};
-use super::reads::{History, List, Read};
+use super::reads::{EndedOf, History, List, Read};
 use super::runtime::{self, Running};
 use super::writer::{self, Work};
 use super::{PostgresOptions, Shared, body, prune};
@@ -231,6 +231,10 @@ impl Store for PostgresStore {
     fn execution(&self, id: &ExecutionId) -> BoxFuture<'_, Result<Option<ExecutionView>, StoreError>> {
         let (job, answer) = Job::new(id.clone());
         Box::pin(ask(&self.running.queues.lookups, job, answer))
+    }
+
+    fn ended_of(&self, keys: Vec<ExecutionKey>) -> BoxFuture<'_, Result<Vec<ExecutionKey>, StoreError>> {
+        Box::pin(self.read(EndedOf(keys)))
     }
 
     fn history(&self, key: ExecutionKey) -> BoxFuture<'_, Result<HistoryView, StoreError>> {

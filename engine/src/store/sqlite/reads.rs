@@ -42,6 +42,11 @@ impl Reads for SqliteReader {
         list(&self.0, filter)
     }
 
+    fn ended_of(&mut self, keys: &[ExecutionKey]) -> Result<Vec<ExecutionKey>, StoreError> {
+        // One snapshot for all of them, as above.
+        ended_of(&*self.0.transaction().map_err(sql_error::of)?, keys)
+    }
+
     fn history(&mut self, key: ExecutionKey) -> Result<HistoryView, StoreError> {
         // One snapshot for both: the writer does not wait for it.
         let snapshot = self.0.transaction().map_err(sql_error::of)?;
@@ -64,6 +69,10 @@ impl Reads for SqliteBackend {
 
     fn list(&mut self, filter: &ListFilter) -> Result<Vec<ExecutionView>, StoreError> {
         list(self.sql.connection(), filter)
+    }
+
+    fn ended_of(&mut self, keys: &[ExecutionKey]) -> Result<Vec<ExecutionKey>, StoreError> {
+        ended_of(self.sql.connection(), keys)
     }
 }
 
@@ -104,6 +113,18 @@ fn list(connection: &Connection, filter: &ListFilter) -> Result<Vec<ExecutionVie
         views.push(execution_view(row)?);
     }
     Ok(views)
+}
+
+fn ended_of(connection: &Connection, keys: &[ExecutionKey]) -> Result<Vec<ExecutionKey>, StoreError> {
+    let sql = "SELECT 1 FROM hydra_executions WHERE seq = ?1 AND ended_at IS NULL";
+    let mut statement = connection.prepare_cached(sql).map_err(sql_error::of)?;
+    let mut ended = Vec::new();
+    for key in keys {
+        if !statement.exists([key.0]).map_err(sql_error::of)? {
+            ended.push(*key);
+        }
+    }
+    Ok(ended)
 }
 
 fn steps(connection: &Connection, key: ExecutionKey) -> Result<Vec<StepView>, StoreError> {

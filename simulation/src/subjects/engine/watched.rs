@@ -83,6 +83,9 @@ impl<B: Reads> Reads for Watched<B> {
     fn history(&mut self, key: ExecutionKey) -> Result<HistoryView, StoreError> {
         self.inner.history(key)
     }
+    fn ended_of(&mut self, keys: &[ExecutionKey]) -> Result<Vec<ExecutionKey>, StoreError> {
+        self.inner.ended_of(keys)
+    }
 }
 
 impl<B: Backend> EngineRows for Watched<B> {
