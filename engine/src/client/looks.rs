@@ -3,12 +3,11 @@
 //! Each waiter for itself, ten times a second: with thousands of them that is more work than running the executions.
 
 use std::collections::{BTreeMap, HashSet};
-use std::convert::Infallible;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::store::{ExecutionKey, Store};
 
@@ -20,76 +19,47 @@ const SHARE: u32 = 20;
 /// Executions that are looked at in one request, so that no other read waits long for it.
 const AT_ONCE: usize = 1_000;
 
-/// Those who wait. Whoever has waited longest looks for all of them; when it leaves, the next one does.
-#[derive(Debug)]
-pub struct Looks {
-    waiting: Mutex<Waiting>,
-    /// When the next look is due.
-    turn: tokio::sync::Mutex<Instant>,
-}
+/// Those who wait.
+#[derive(Debug, Default)]
+pub struct Looks(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
     entered: u64,
     of: BTreeMap<u64, (ExecutionKey, oneshot::Sender<()>)>,
-}
-
-impl Default for Looks {
-    fn default() -> Self {
-        Looks { waiting: Mutex::default(), turn: tokio::sync::Mutex::new(Instant::now()) }
-    }
+    is_looked_for: bool,
 }
 
 impl Looks {
     /// Waits until a look finds that the execution is not open: it has ended, or is gone; or until it must be looked at by
     /// itself.
-    pub async fn not_open(&self, store: &dyn Store, key: ExecutionKey) {
-        let (entry, told) = self.enter(key);
-        tokio::select! {
-            biased;
-            _ = told => {}
-            never = entry.looks.look(store) => match never {},
+    pub async fn not_open(self: &Arc<Self>, store: &Arc<dyn Store>, key: ExecutionKey) {
+        let (_entry, mut told) = self.enter(key);
+        loop {
+            self.look(store);
+            // Whoever looks may have gone with its runtime.
+            if timeout(2 * EVERY_MAX, &mut told).await.is_ok() {
+                return;
+            }
         }
     }
 
-    fn enter(&self, key: ExecutionKey) -> (Entry<'_>, oneshot::Receiver<()>) {
+    fn enter(self: &Arc<Self>, key: ExecutionKey) -> (Entry, oneshot::Receiver<()>) {
         let (tell, told) = oneshot::channel();
         let mut waiting = self.lock();
         waiting.entered += 1;
         let number = waiting.entered;
         waiting.of.insert(number, (key, tell));
-        (Entry { looks: self, number }, told)
+        drop(waiting);
+        (Entry { looks: self.clone(), number }, told)
     }
 
-    /// Looks again and again, as soon as it is this one's turn. It may be dropped at any moment.
-    async fn look(&self, store: &dyn Store) -> Infallible {
-        let entered = Instant::now();
-        let mut due = self.turn.lock().await;
-        // Most wait for less than that, and are told.
-        *due = (*due).max(entered + EVERY);
-        loop {
-            sleep_until(*due).await;
-            let begun = Instant::now();
-            // Before the look: one who is told of its own end in the middle of one leaves, and the next does not begin anew
-            // at once.
-            *due = begun + EVERY;
-            self.look_once(store).await;
-            *due = begun + (begun.elapsed() * SHARE).clamp(EVERY, EVERY_MAX);
-        }
-    }
-
-    async fn look_once(&self, store: &dyn Store) {
-        let mut keys: Vec<_> = self.lock().of.values().map(|(key, _)| *key).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        for some in keys.chunks(AT_ONCE) {
-            match store.ended_of(some.to_vec()).await {
-                Ok(ended) => self.tell(&ended),
-                // The next look comes soon.
-                Err(error) if error.is_passing() => return,
-                // Each learns by itself what is wrong.
-                Err(_) => self.tell(some),
-            }
+    /// Has somebody look. Not one of those who wait: 1. A waits and looks for all. 2. The task of A does something else for
+    /// a while, and polls A no more. 3. It waits for B meanwhile, for which nobody looks.
+    fn look(self: &Arc<Self>, store: &Arc<dyn Store>) {
+        if !std::mem::replace(&mut self.lock().is_looked_for, true) {
+            let looker = Looker { looks: self.clone(), store: Arc::downgrade(store), is_done: false };
+            tokio::spawn(looker.look());
         }
     }
 
@@ -102,19 +72,75 @@ impl Looks {
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One who waits, until it is dropped.
-struct Entry<'a> {
-    looks: &'a Looks,
+struct Entry {
+    looks: Arc<Looks>,
     number: u64,
 }
 
-impl Drop for Entry<'_> {
+impl Drop for Entry {
     fn drop(&mut self) {
         self.looks.lock().of.remove(&self.number);
+    }
+}
+
+/// Looks for all who wait, as long as there are any. It keeps no store open.
+struct Looker {
+    looks: Arc<Looks>,
+    store: Weak<dyn Store>,
+    is_done: bool,
+}
+
+impl Looker {
+    async fn look(mut self) {
+        // Most wait for less than that, and are told.
+        let mut due = Instant::now() + EVERY;
+        loop {
+            sleep_until(due).await;
+            let begun = Instant::now();
+            let store = self.store.upgrade();
+            let Some((store, keys)) = store.and_then(|store| Some((store, self.keys()?))) else { return };
+            look_once(&*store, &self.looks, &keys).await;
+            due = begun + (begun.elapsed() * SHARE).clamp(EVERY, EVERY_MAX);
+        }
+    }
+
+    /// What is waited for; nothing if this one is to look no more, and whoever comes next has another one look.
+    fn keys(&mut self) -> Option<Vec<ExecutionKey>> {
+        let mut waiting = self.looks.lock();
+        if waiting.of.is_empty() {
+            (waiting.is_looked_for, self.is_done) = (false, true);
+            return None;
+        }
+        let mut keys: Vec<_> = waiting.of.values().map(|(key, _)| *key).collect();
+        drop(waiting);
+        keys.sort_unstable();
+        keys.dedup();
+        Some(keys)
+    }
+}
+
+impl Drop for Looker {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.looks.lock().is_looked_for = false;
+        }
+    }
+}
+
+async fn look_once(store: &dyn Store, looks: &Looks, keys: &[ExecutionKey]) {
+    for some in keys.chunks(AT_ONCE) {
+        match store.ended_of(some.to_vec()).await {
+            Ok(ended) => looks.tell(&ended),
+            // The next look comes soon.
+            Err(error) if error.is_passing() => return,
+            // Each learns by itself what is wrong.
+            Err(_) => looks.tell(some),
+        }
     }
 }
 
@@ -124,15 +150,36 @@ mod tests {
     use crate::store::MemoryStore;
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_is_left_of_one_who_leaves() {
-        let (looks, store) = (Looks::default(), MemoryStore::new());
+    async fn nothing_is_left_of_those_who_leave() {
+        let (looks, store): (Arc<Looks>, Arc<dyn Store>) = (Arc::default(), Arc::new(MemoryStore::new()));
         let waits = looks.not_open(&store, ExecutionKey(1));
-        assert!(tokio::time::timeout(EVERY / 2, waits).await.is_err());
-        assert!(looks.lock().of.is_empty() && looks.turn.try_lock().is_ok());
+        assert!(timeout(EVERY / 2, waits).await.is_err());
+        assert!(looks.lock().of.is_empty());
+        tokio::time::sleep(EVERY).await;
+        assert!(!looks.lock().is_looked_for, "there is nothing to look for");
         // There is no such execution: a look finds it gone.
         let begun = Instant::now();
         looks.not_open(&store, ExecutionKey(1)).await;
         assert_eq!(begun.elapsed(), EVERY, "most are told earlier, without a look");
-        assert!(looks.lock().of.is_empty());
+        // Nor is a store kept open for what is not waited for any more.
+        let gone = Arc::downgrade(&store);
+        drop(store);
+        assert!(gone.upgrade().is_none());
+    }
+
+    #[test]
+    fn who_waits_in_another_runtime_is_looked_for_when_that_of_the_looker_is_gone() {
+        let (looks, store): (Arc<Looks>, Arc<dyn Store>) = (Arc::default(), Arc::new(MemoryStore::new()));
+        let runtime =
+            || tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let (first, second) = (runtime(), runtime());
+        first.block_on(async { looks.look(&store) });
+        second.block_on(async {
+            let waits = looks.not_open(&store, ExecutionKey(1));
+            tokio::pin!(waits);
+            assert!(timeout(EVERY, &mut waits).await.is_err(), "the other runtime stands still");
+            first.shutdown_background();
+            assert!(timeout(3 * EVERY_MAX, waits).await.is_ok());
+        });
     }
 }

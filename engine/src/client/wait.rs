@@ -69,7 +69,7 @@ impl Client {
         tokio::select! {
             biased;
             ended = watch.ended() => ended.map_or(ControlFlow::Continue(true), ControlFlow::Break),
-            () = self.looks.not_open(&*self.store, key) => ControlFlow::Continue(false),
+            () = self.looks.not_open(&self.store, key) => ControlFlow::Continue(false),
         }
     }
 }
