@@ -37,7 +37,8 @@ fn the_same_seed_gives_the_same_bytes_again_and_on_either_store() {
 #[test]
 fn the_engine_keeps_every_promise_on_sqlite() {
     let mut engine = subject("engine");
-    for seed in 0..150 {
+    // One in a hundred has a zombie refused, the rarest of the paths below.
+    for seed in (0..400).chain([582]) {
         let findings = findings(engine.as_mut(), seed);
         assert!(findings.is_empty(), "seed {seed}: {findings:?}");
     }

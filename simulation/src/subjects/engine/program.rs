@@ -187,7 +187,8 @@ impl Run {
             }
             // Also one that is going to fail writes: what it wrote must be undone.
             if let Err(error) = tx.execute(INSERT, &[hydra_engine::store::Value::Integer(body as i64)]).await {
-                inside.leave(Gave::Failure);
+                // Where its transaction was lost under it, it leaves no trace, and is begun again within the same attempt.
+                inside.leave(if error.is_passing() { Gave::Cancelled } else { Gave::Failure });
                 return Err(StepFailure::retryable(error));
             }
             if early {
